@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * evq: the event queue device, /dev/evq.
+ *
+ * A read returns whole records of 64 bytes, a write takes them. Every open
+ * file description is a subscriber with a cursor of its own: it sees each
+ * event that is posted after its open, in the order of the sequence numbers,
+ * or is told in the next record how many it has missed.
+ */
+#ifndef _UAPI_EVQ_H
+#define _UAPI_EVQ_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/* Bytes of payload in one event. */
+#define EVQ_DATA_MAX		32
+
+/**
+ * struct evq_event - one event, 64 bytes, native endian, no implicit padding
+ * @seq:	1, 2, 3 ... per queue, never reused and never skipped
+ * @time_ns:	CLOCK_MONOTONIC at the time of posting, in nanoseconds
+ * @source:	who posted, see EVQ_SOURCE_KERNEL
+ * @type:	the producer's own
+ * @code:	the producer's own
+ * @lost:	how many events this subscriber has missed just before this one
+ *		(stops at 0xffffffff; struct evq_info has the exact total)
+ * @len:	bytes used in @data, 0 to EVQ_DATA_MAX
+ * @reserved:	0; a write with anything else fails with EINVAL
+ * @data:	payload; the bytes behind @len are 0
+ *
+ * In a write the kernel stamps @seq, @time_ns, @source and @lost; whatever the
+ * program put there is ignored.
+ */
+struct evq_event {
+	__u64 seq;
+	__u64 time_ns;
+	__u32 source;
+	__u16 type;
+	__u16 code;
+	__u32 lost;
+	__u16 len;
+	__u16 reserved;
+	__u8  data[EVQ_DATA_MAX];
+};
+
+/*
+ * Set in evq_event.source if kernel code has posted the event. Without it the
+ * source is the process id (in the initial pid namespace) of the program that
+ * wrote the event. With it, bits 16 to 30 are the class of the producer and
+ * bits 0 to 15 say which one of its class.
+ */
+#define EVQ_SOURCE_KERNEL	0x80000000U
+#define EVQ_SOURCE(class, id)	\
+	(EVQ_SOURCE_KERNEL | (((class) & 0x7fffU) << 16) | ((id) & 0xffffU))
+
+/* Classes that this project uses; from EVQ_CLASS_FREE on they are anybody's. */
+#define EVQ_CLASS_NONE		0U
+#define EVQ_CLASS_INPUT		1U	/* evq_input: type, code and __s32 value of an input event */
+#define EVQ_CLASS_TIMER		2U	/* evq_timer: data is the __u64 number of the tick, from 1 */
+#define EVQ_CLASS_FREE		0x100U
+
+/**
+ * struct evq_info - the state of a queue and of one subscriber (EVQ_IOC_INFO)
+ * @abi:	version of this interface, EVQ_ABI
+ * @capacity:	events that the ring holds, a power of two
+ * @posted:	events posted so far; also the sequence number of the newest
+ * @oldest:	sequence number of the oldest event still kept; posted + 1 if none
+ * @next:	sequence number that the next read of this subscriber starts from
+ * @delivered:	events copied to this subscriber since its open or last seek
+ * @lost:	events that this subscriber missed since its open or last seek,
+ *		as far as its reads have told it (exact, does not saturate)
+ * @overwritten: events that are no longer in the ring
+ * @refused:	events that the queue refused (posted from NMI, or after the
+ *		queue was retired); the producer got an error for each
+ * @subscribers: open file descriptions of this queue
+ * @flags:	EVQ_INFO_*
+ * @reserved:	0
+ *
+ * The fields are read one after the other, not in one instant.
+ */
+struct evq_info {
+	__u32 abi;
+	__u32 capacity;
+	__u64 posted;
+	__u64 oldest;
+	__u64 next;
+	__u64 delivered;
+	__u64 lost;
+	__u64 overwritten;
+	__u64 refused;
+	__u32 subscribers;
+	__u32 flags;
+	__u64 reserved[7];
+};
+
+#define EVQ_ABI			1U
+
+/* The queue was retired: what it holds can still be read, then ENODEV. */
+#define EVQ_INFO_RETIRED	0x1U
+
+/* Where EVQ_IOC_SEEK moves the cursor of the subscriber to. */
+#define EVQ_SEEK_NEWEST		0U	/* behind the newest: only what is posted from now on */
+#define EVQ_SEEK_OLDEST		1U	/* the oldest event still kept */
+#define EVQ_SEEK_SEQ		2U	/* the event with this sequence number */
+
+/**
+ * struct evq_seek - move the cursor and start a new account (EVQ_IOC_SEEK)
+ * @whence:	EVQ_SEEK_*
+ * @reserved:	0, else EINVAL
+ * @seq:	in: the target of EVQ_SEEK_SEQ, from 1 to posted + 1, else 0;
+ *		out: the sequence number that the next read starts from
+ *
+ * EVQ_SEEK_SEQ with a number that the ring no longer holds is no error: the
+ * next record is the oldest one kept, and its lost field says how many are
+ * missing in between.
+ */
+struct evq_seek {
+	__u32 whence;
+	__u32 reserved;
+	__u64 seq;
+};
+
+#define EVQ_IOC_MAGIC		0xE7
+#define EVQ_IOC_INFO		_IOR(EVQ_IOC_MAGIC, 0x00, struct evq_info)
+#define EVQ_IOC_SEEK		_IOWR(EVQ_IOC_MAGIC, 0x01, struct evq_seek)
+
+#endif /* _UAPI_EVQ_H */
