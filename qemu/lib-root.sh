@@ -1,0 +1,76 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# The build root: a small Debian of the suite that built the stock kernels.
+# The names of the kernel's Rust symbols depend on the compiler's whole version
+# string, so only the distribution's own rustc makes modules that fit.
+
+# rust-clippy and rustfmt are for the driver's lints.
+readonly ROOT_PACKAGES=(rustc rust-src rustfmt rust-clippy bindgen
+    gcc-14 gcc-14-x86-64-linux-gnu gcc libc6-dev make flex bison bc
+    libelf-dev libssl-dev openssl pahole libclang1 kmod xz-utils python3)
+# Raise it when the way the root is made changes.
+readonly ROOT_RECIPE=1
+
+# How Debian calls make for its amd64 kernels.
+# shellcheck disable=SC2034 # for who sources this
+readonly ROOT_MAKE=(ARCH=x86 CROSS_COMPILE=x86_64-linux-gnu- CC=x86_64-linux-gnu-gcc-14)
+
+ROOT=$CACHE/root-$SUITE-$(key_of "$ROOT_RECIPE" "${ROOT_PACKAGES[@]}")
+readonly ROOT
+
+in_root() {
+    "$TOP/qemu/kernel-enter" "$ROOT" "$@"
+}
+
+# Begins to make the build root unless it exists; root_finish waits for it.
+root_start() {
+    if [[ -d $ROOT ]]; then
+        return
+    fi
+    need mmdebstrap
+    ns_check
+    sources >"$SCRATCH/root.list"
+    local packages
+    packages=$(IFS=,; printf '%s' "${ROOT_PACKAGES[*]}")
+    # In the namespaces mmdebstrap can be root, whoever we are. A root that
+    # never boots needs no fsync, manuals or translations.
+    start buildroot.log "build root: install Debian $SUITE with its rustc and gcc" \
+        "${NS[@]}" mmdebstrap --mode=root --variant=apt --include="$packages" \
+        --dpkgopt=force-unsafe-io \
+        --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt='path-exclude=/usr/share/doc/*' \
+        --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --aptopt='APT::Sandbox::User "root"' \
+        --aptopt='Acquire::Languages "none"' \
+        --aptopt='Acquire::Retries "3"' \
+        "$SUITE" "$SCRATCH/root" "$SCRATCH/root.list"
+}
+
+root_finish() {
+    if [[ -d $ROOT ]]; then
+        return
+    fi
+    finish buildroot.log
+    mkdir -p "$SCRATCH"/root/evq/{source,build,checkout,out,packages}
+    mv -T "$SCRATCH/root" "$ROOT"
+}
+
+# check_toolchain CONFIG: the compilers in the root against those that built
+# the kernel of this .config. Prints nothing when they are the same.
+check_toolchain() {
+    local config=$1 pair option have want
+    for pair in 'RUSTC_VERSION_TEXT|rustc --version' \
+        'CC_VERSION_TEXT|x86_64-linux-gnu-gcc-14 --version' \
+        'BINDGEN_VERSION_TEXT|bindgen --version'; do
+        option=CONFIG_${pair%%|*}
+        want=$(sed -n "s/^$option=\"\\(.*\\)\"\$/\\1/p" "$config")
+        # shellcheck disable=SC2086 # a command and its option
+        have=$(in_root -- ${pair#*|} | head -n 1)
+        [[ $have == "$want" ]] ||
+            die "the kernel was built with '$want', but the build root has '$have' ($option)" \
+                "Rust symbols depend on the compiler's exact version, so a module would not load" \
+                "remove $ROOT and run again for the suite's present toolchain; if it stays so," \
+                "the kernel on offer was built with another one: see SERIES in qemu/lib-debian.sh"
+    done
+}
