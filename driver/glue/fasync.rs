@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The list of open files that want a signal (`O_ASYNC`, `FIOASYNC`).
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h),
+//! C source: [`fs/fcntl.c`](srctree/fs/fcntl.c)
+
+use core::marker::PhantomPinned;
+use kernel::{
+    bindings,
+    error::to_result,
+    ffi::c_int,
+    fs::File,
+    prelude::*,
+    sync::barrier::smp_mb,
+    types::Opaque, //
+};
+
+/// Why a signal is sent: `si_code` of the signal, if the owner chose one with `F_SETSIG`.
+///
+/// Only values from `POLL_IN` to `POLL_HUP` exist: `send_sigio` stops the kernel on any other, an
+/// `EPOLL*` mask for example, which is why this is no integer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Band {
+    /// Data is there to be read.
+    In = bindings::POLL_IN,
+    /// The device is gone.
+    Hup = bindings::POLL_HUP,
+}
+
+/// A list of `struct fasync_struct`, one for each open file that is armed.
+///
+/// # Invariants
+///
+/// - `head` is a list that only `fasync_helper` changes.
+/// - Each entry belongs to a file whose operations keep this list alive until they have taken the
+///   entry off again (see [`miscdevice`](super::miscdevice)).
+#[pin_data]
+pub(crate) struct FasyncList {
+    #[pin]
+    head: Opaque<*mut bindings::fasync_struct>,
+    #[pin]
+    _pin: PhantomPinned,
+}
+
+// SAFETY: The list is protected by locks of its own in `fs/fcntl.c`.
+unsafe impl Send for FasyncList {}
+
+// SAFETY: As above.
+unsafe impl Sync for FasyncList {}
+
+impl FasyncList {
+    /// Creates an initialiser for an empty list.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        // INVARIANT: An empty list is a null pointer.
+        pin_init!(Self {
+            head <- Opaque::ffi_init(|slot: *mut *mut bindings::fasync_struct| {
+                // SAFETY: `slot` is valid for writes.
+                unsafe { slot.write(core::ptr::null_mut()) }
+            }),
+            _pin: PhantomPinned,
+        })
+    }
+
+    /// Puts `file` on the list, or takes it off if `on` is false.
+    ///
+    /// `fd` is what the owner finds in `si_fd`. Sets or clears `FASYNC` in the flags of the file.
+    /// Process context, may sleep. Fails with `ENOMEM` if `on`, never otherwise.
+    ///
+    /// Whoever reads the state of the device after this returned with `on` set will either see
+    /// what was published before a [`FasyncList::kill`], or that call will have seen `file`.
+    ///
+    /// # Safety
+    ///
+    /// The list must outlive the entry: whoever puts `file` on it must take it off before the list
+    /// is gone, at the latest when the file is released.
+    pub(super) unsafe fn set(&self, fd: c_int, file: &File, on: bool) -> Result {
+        // SAFETY: `file` is valid, `head` is a list by the type invariants.
+        let ret = unsafe {
+            bindings::fasync_helper(fd, file.as_ptr(), c_int::from(on), self.head.get())
+        };
+        // Pairs with the one in `kill`.
+        smp_mb();
+        // Positive says that the list changed, which is nobody's business.
+        to_result(ret.min(0))
+    }
+
+    /// Sends `SIGIO`, or the signal chosen by `F_SETSIG`, to the owner of each file on the list.
+    ///
+    /// Must not be called with a `raw_spinlock_t` held, nor from hard interrupts on `PREEMPT_RT`:
+    /// takes an `rwlock_t` with interrupts off. Does not sleep otherwise.
+    pub(crate) fn kill(&self, band: Band) {
+        // What the caller has published comes before the look at the list; pairs with the one in
+        // `set`.
+        smp_mb();
+        // SAFETY: `head` is a list by the type invariants; entries are freed by RCU.
+        unsafe {
+            bindings::kill_fasync(self.head.get(), bindings::SIGIO as c_int, band as u32 as c_int)
+        };
+    }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Declarations of `helpers.c`.
+
+use kernel::{
+    bindings,
+    ffi::{
+        c_uint,
+        c_ulong,
+        c_void, //
+    },
+};
+
+#[allow(
+    improper_ctypes,
+    reason = "without lockdep, lock_class_key in some structures has no fields; only pointers pass"
+)]
+unsafe extern "C" {
+    pub(super) fn evq_helper_raw_spin_lock_init(lock: *mut bindings::raw_spinlock_t);
+    pub(super) fn evq_helper_raw_spin_lock_irqsave(lock: *mut bindings::raw_spinlock_t) -> c_ulong;
+    pub(super) fn evq_helper_raw_spin_unlock_irqrestore(
+        lock: *mut bindings::raw_spinlock_t,
+        flags: c_ulong,
+    );
+    pub(super) fn evq_helper_init_irq_work(
+        work: *mut bindings::irq_work,
+        func: unsafe extern "C" fn(*mut bindings::irq_work),
+    );
+    pub(super) fn evq_helper_wake_up_poll_all(wq: *mut bindings::wait_queue_head, mask: c_uint);
+    pub(super) fn evq_helper_copy_to_iter_nofault(
+        from: *const c_void,
+        bytes: usize,
+        to: *mut bindings::iov_iter,
+    ) -> usize;
+    pub(super) fn evq_helper_file_set_nowait(file: *mut bindings::file);
+    pub(super) fn evq_helper_iocb_nowait(iocb: *const bindings::kiocb) -> bool;
+    pub(super) fn evq_helper_file_readable(file: *const bindings::file) -> bool;
+    pub(super) fn evq_helper_file_writable(file: *const bindings::file) -> bool;
+
+    pub(super) safe fn evq_helper_preemptible() -> bool;
+    pub(super) safe fn evq_helper_in_nmi() -> bool;
+    pub(super) safe fn evq_helper_cond_resched();
+    pub(super) safe fn evq_helper_signal_pending() -> bool;
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What Linux offers only as macros or inline functions, for the Rust files
+ * beside this one. Each has the name of what it wraps behind the prefix; no
+ * logic lives here.
+ */
+#include <linux/fs.h>
+#include <linux/hardirq.h>
+#include <linux/irq_work.h>
+#include <linux/poll.h>
+#include <linux/preempt.h>
+#include <linux/sched/signal.h>
+#include <linux/spinlock.h>
+#include <linux/uaccess.h>
+#include <linux/uio.h>
+
+#include "helpers.h"
+
+void evq_helper_raw_spin_lock_init(raw_spinlock_t *lock)
+{
+	/* One lock class for all rings: none is ever taken inside another. */
+	raw_spin_lock_init(lock);
+}
+
+unsigned long evq_helper_raw_spin_lock_irqsave(raw_spinlock_t *lock)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(lock, flags);
+	return flags;
+}
+
+void evq_helper_raw_spin_unlock_irqrestore(raw_spinlock_t *lock, unsigned long flags)
+{
+	raw_spin_unlock_irqrestore(lock, flags);
+}
+
+void evq_helper_init_irq_work(struct irq_work *work, void (*func)(struct irq_work *))
+{
+	init_irq_work(work, func);
+}
+
+bool evq_helper_preemptible(void)
+{
+	return preemptible();
+}
+
+bool evq_helper_in_nmi(void)
+{
+	return in_nmi();
+}
+
+void evq_helper_cond_resched(void)
+{
+	cond_resched();
+}
+
+bool evq_helper_signal_pending(void)
+{
+	return signal_pending(current);
+}
+
+/* The waiters' key: poll and epoll items that did not ask for it stay asleep. */
+void evq_helper_wake_up_poll_all(struct wait_queue_head *wq, __poll_t mask)
+{
+	__wake_up(wq, TASK_NORMAL, 0, poll_to_key(mask));
+}
+
+size_t evq_helper_copy_to_iter_nofault(const void *from, size_t bytes, struct iov_iter *to)
+{
+	size_t copied;
+
+	pagefault_disable();
+	copied = copy_to_iter(from, bytes, to);
+	pagefault_enable();
+	return copied;
+}
+
+void evq_helper_file_set_nowait(struct file *file)
+{
+	file->f_mode |= FMODE_NOWAIT;
+}
+
+bool evq_helper_iocb_nowait(const struct kiocb *iocb)
+{
+	return (iocb->ki_flags & IOCB_NOWAIT) ||
+	       (READ_ONCE(iocb->ki_filp->f_flags) & O_NONBLOCK);
+}
+
+bool evq_helper_file_readable(const struct file *file)
+{
+	return file->f_mode & FMODE_READ;
+}
+
+bool evq_helper_file_writable(const struct file *file)
+{
+	return file->f_mode & FMODE_WRITE;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Prototypes of helpers.c; the Rust side has them in ffi.rs. */
+#ifndef _EVQ_HELPERS_H
+#define _EVQ_HELPERS_H
+
+#include <linux/spinlock_types.h>
+#include <linux/types.h>
+
+struct file;
+struct iov_iter;
+struct irq_work;
+struct kiocb;
+struct wait_queue_head;
+
+void evq_helper_raw_spin_lock_init(raw_spinlock_t *lock);
+unsigned long evq_helper_raw_spin_lock_irqsave(raw_spinlock_t *lock);
+void evq_helper_raw_spin_unlock_irqrestore(raw_spinlock_t *lock, unsigned long flags);
+void evq_helper_init_irq_work(struct irq_work *work, void (*func)(struct irq_work *));
+bool evq_helper_preemptible(void);
+bool evq_helper_in_nmi(void);
+void evq_helper_cond_resched(void);
+bool evq_helper_signal_pending(void);
+void evq_helper_wake_up_poll_all(struct wait_queue_head *wq, __poll_t mask);
+size_t evq_helper_copy_to_iter_nofault(const void *from, size_t bytes, struct iov_iter *to);
+void evq_helper_file_set_nowait(struct file *file);
+bool evq_helper_iocb_nowait(const struct kiocb *iocb);
+bool evq_helper_file_readable(const struct file *file);
+bool evq_helper_file_writable(const struct file *file);
+
+#endif /* _EVQ_HELPERS_H */

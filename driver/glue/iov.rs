@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Copying to a program without losing what did not fit.
+//!
+//! C header: [`include/linux/uio.h`](srctree/include/linux/uio.h)
+
+use super::ffi;
+use kernel::{
+    bindings,
+    iov::IovIterDest, //
+};
+
+/// Copies `N`-byte records while no page fault may be taken, so that a lock may be held.
+pub(crate) trait IovIterDestExt {
+    /// Faults in up to `bytes` of what follows, and returns how much of it is there.
+    ///
+    /// May sleep for as long as the program's memory takes; call it with nothing held. What it
+    /// says can be out of date when it returns.
+    fn fault_in(&self, bytes: usize) -> usize;
+
+    /// Copies as many whole `N`-byte records as can be copied without a page fault.
+    ///
+    /// Returns their number. The position is behind the last whole record that was copied; of the
+    /// next one, some bytes may have been written to the program's buffer. Does not sleep.
+    fn copy_records_nofault<const N: usize>(&mut self, records: &[[u8; N]]) -> usize;
+}
+
+impl IovIterDestExt for IovIterDest<'_> {
+    fn fault_in(&self, bytes: usize) -> usize {
+        let bytes = bytes.min(self.len());
+        let iter = core::ptr::from_ref(self).cast::<bindings::iov_iter>();
+        // SAFETY: `IovIterDest` is a transparent wrapper around a valid `iov_iter`, which
+        // `fault_in_iov_iter_writeable` only reads.
+        bytes.saturating_sub(unsafe { bindings::fault_in_iov_iter_writeable(iter, bytes) })
+    }
+
+    fn copy_records_nofault<const N: usize>(&mut self, records: &[[u8; N]]) -> usize {
+        let bytes = records.as_flattened();
+        // SAFETY: `bytes` is a valid slice, and the iterator is valid for writing by its type
+        // invariants.
+        let copied = unsafe {
+            ffi::evq_helper_copy_to_iter_nofault(
+                bytes.as_ptr().cast(),
+                bytes.len(),
+                self.as_raw(),
+            )
+        };
+        let partial = copied.checked_rem(N).unwrap_or(0);
+        // SAFETY: Goes back by less than the copy above went forward.
+        unsafe { bindings::iov_iter_revert(self.as_raw(), partial) };
+        copied.checked_div(N).unwrap_or(0)
+    }
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What Linux 7.2 lacks in Rust, one file each, written so that each could move into the kernel
+//! crate as it is.
+//!
+//! All `unsafe` of the driver is in this folder and in `capi.rs`; the rest is safe code.
+
+pub(crate) mod context;
+pub(crate) mod fasync;
+mod ffi;
+pub(crate) mod iov;
+pub(crate) mod irq_lock;
+pub(crate) mod irq_work;
+pub(crate) mod miscdevice;
+pub(crate) mod wait;

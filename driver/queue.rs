@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A queue: the ring, the lock of its writers, and those who want to be told.
+
+use crate::{
+    event::Event,
+    glue::{
+        context,
+        fasync::{
+            Band,
+            FasyncList, //
+        },
+        irq_lock::IrqLock,
+        irq_work::{
+            Handler,
+            IrqWork, //
+        },
+        wait::{
+            mask,
+            WaitQueue, //
+        },
+    },
+    ring::{
+        Ring,
+        Slot,
+        Writer, //
+    },
+};
+use kernel::{
+    prelude::*,
+    static_lock_class,
+    sync::{
+        atomic::{
+            Acquire,
+            Atomic,
+            Relaxed,
+            Release, //
+        },
+        Arc, //
+    },
+    time::{
+        ClockSource,
+        Monotonic, //
+    },
+};
+
+/// Most events that are posted in one go (W3): bounds the time that interrupts are off.
+pub(crate) const BATCH_MAX: usize = 64;
+
+/// Fewest events that a ring holds: a batch must not overwrite itself.
+pub(crate) const CAPACITY_MIN: u32 = BATCH_MAX as u32;
+
+/// Most events that a ring holds: 64 MiB.
+pub(crate) const CAPACITY_MAX: u32 = 1 << 20;
+
+/// Those who want to be told: sleepers, pollers and the list of asynchronous readers.
+#[pin_data]
+pub(crate) struct Watchers {
+    #[pin]
+    wait: WaitQueue,
+    #[pin]
+    fasync: FasyncList,
+    retired: Atomic<bool>,
+}
+
+impl Handler for Watchers {
+    /// Tells everybody, also those who have been told and have not read yet (P2, F1).
+    fn run(&self) {
+        let (events, band) = if self.retired.load(Acquire) {
+            (mask::IN | mask::OUT | mask::HUP | mask::ERR, Band::Hup)
+        } else {
+            (mask::IN, Band::In)
+        };
+        self.wait.wake_all(events);
+        self.fasync.kill(band);
+    }
+}
+
+/// A queue of events.
+#[pin_data]
+pub(crate) struct Queue {
+    ring: Ring<VVec<Slot>>,
+    /// Taken for good when the queue is retired, so that nothing is posted after that.
+    #[pin]
+    writer: IrqLock<Option<Writer>>,
+    #[pin]
+    watchers: IrqWork<Watchers>,
+    refused: Atomic<u64>,
+    subscribers: Atomic<u64>,
+}
+
+impl Queue {
+    /// Makes a queue that keeps the last `capacity` events.
+    ///
+    /// Process context. Fails with `EINVAL` if `capacity` is not a power of two from
+    /// [`CAPACITY_MIN`] to [`CAPACITY_MAX`], `ENOMEM` if there is not that much memory.
+    pub(crate) fn new(capacity: u32) -> Result<Arc<Self>> {
+        if !(CAPACITY_MIN..=CAPACITY_MAX).contains(&capacity) {
+            return Err(EINVAL);
+        }
+        let mut slots = VVec::with_capacity(capacity as usize, GFP_KERNEL)?;
+        for _ in 0..capacity {
+            slots.push(Slot::new(), GFP_KERNEL)?;
+        }
+        let (ring, writer) = Ring::new(slots).ok_or(EINVAL)?;
+        Arc::pin_init(
+            try_pin_init!(Self {
+                ring,
+                writer <- IrqLock::new(Some(writer)),
+                watchers <- IrqWork::new::<Error>(pin_init!(Watchers {
+                    wait <- WaitQueue::new(c"evq", static_lock_class!()),
+                    fasync <- FasyncList::new(),
+                    retired: Atomic::new(false),
+                }? Error)),
+                refused: Atomic::new(0),
+                subscribers: Atomic::new(0),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// The ring, for reading.
+    pub(crate) fn ring(&self) -> &Ring<VVec<Slot>> {
+        &self.ring
+    }
+
+    /// Where sleepers and pollers wait.
+    pub(crate) fn wait_queue(&self) -> &WaitQueue {
+        &self.watchers.wait
+    }
+
+    /// Where asynchronous readers are listed.
+    pub(crate) fn fasync_list(&self) -> &FasyncList {
+        &self.watchers.fasync
+    }
+
+    /// Whether the queue has been retired.
+    ///
+    /// Once this is true, nothing more will be posted, and all that was posted can be read.
+    pub(crate) fn retired(&self) -> bool {
+        self.watchers.retired.load(Acquire)
+    }
+
+    /// Events that were refused.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+
+    /// How many open files the queue has.
+    pub(crate) fn subscribers(&self) -> u64 {
+        self.subscribers.load(Relaxed)
+    }
+
+    /// Counts an open file.
+    pub(crate) fn subscribe(&self) {
+        self.subscribers.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a closed file.
+    pub(crate) fn unsubscribe(&self) {
+        self.subscribers.fetch_add(u64::MAX, Relaxed);
+    }
+
+    /// Posts up to [`BATCH_MAX`] events with consecutive sequence numbers and tells everybody once.
+    ///
+    /// Any context except NMI, where it is refused; allocates nothing and does not sleep. Either
+    /// all events are posted or none: fails with `EBUSY` in NMI, `EINVAL` if there are too many,
+    /// `ENODEV` if the queue has been retired, `EOVERFLOW` if the sequence numbers are used up. All
+    /// that fail are counted in [`Queue::refused`]. The iterator is run with interrupts off.
+    pub(crate) fn post(&self, events: impl ExactSizeIterator<Item = Event>) -> Result {
+        let count = events.len();
+        let result = self.store(events);
+        match result {
+            Ok(()) => self.notify(),
+            Err(_) => {
+                self.refused.fetch_add(count as u64, Relaxed);
+            }
+        }
+        result
+    }
+
+    fn store(&self, events: impl ExactSizeIterator<Item = Event>) -> Result {
+        if context::in_nmi() {
+            return Err(EBUSY);
+        }
+        if events.len() > BATCH_MAX {
+            return Err(EINVAL);
+        }
+        self.writer.with(|writer| {
+            let writer = writer.as_mut().ok_or(ENODEV)?;
+            // With the lock held, so that times are in the order of the sequence numbers.
+            let time_ns = now_ns();
+            for event in events {
+                let event = Event { time_ns, ..event };
+                self.ring.post(writer, event).ok_or(EOVERFLOW)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Ends the queue: nothing can be posted from now on, and everybody is told.
+    ///
+    /// Any context except NMI.
+    pub(crate) fn retire(&self) {
+        self.writer.with(|writer| *writer = None);
+        self.watchers.retired.store(true, Release);
+        self.notify();
+    }
+
+    /// Tells everybody, with no lock held (Q5): here if wake-ups are certainly legal here, else
+    /// from an `irq_work`.
+    ///
+    /// An interrupt may have come in while a raw spin lock was held, and the caller may hold one
+    /// itself; on `PREEMPT_RT` none of these may wake anybody up. Only where the caller could be
+    /// preempted is it certain that it may.
+    fn notify(&self) {
+        if context::preemptible() {
+            self.watchers.run();
+        } else {
+            self.watchers.queue();
+        }
+    }
+}
+
+/// CLOCK_MONOTONIC, in nanoseconds.
+fn now_ns() -> u64 {
+    // Not negative: the clock starts at 0 when the machine boots.
+    Monotonic::ktime_get() as u64
+}
