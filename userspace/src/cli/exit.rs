@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Exit statuses, one meaning each.
+
+use std::process::ExitCode;
+
+use nix::sys::signal::Signal;
+
+pub(super) const HELP: &str = "\
+Exit status:
+  0      done: the count was reached, all was sent, or the reader of a pipe left
+  1      failed; a message on standard error says on what, why, and what to do
+  2      wrong arguments, or a bad line in the input of `send`
+  3      nothing came within --idle-timeout
+  128+N  ended by signal N: 130 for SIGINT (Ctrl-C), 143 for SIGTERM";
+
+/// How the command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    Done,
+    Failed,
+    BadInput,
+    IdleTimeout,
+    Signal(Signal),
+}
+
+impl Exit {
+    pub(super) fn code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::BadInput => 2,
+            Exit::IdleTimeout => 3,
+            // Signal numbers go up to 64.
+            Exit::Signal(signal) => 128 + signal as u8,
+        })
+    }
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Payloads and numbers as people write them.
+
+use std::fmt::Write as _;
+
+use evq::uapi::DATA_MAX;
+
+/// `deadbeef`.
+pub(super) fn encode(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+/// What is wrong with a text, and where in it (in characters, from 0).
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    pub(super) at: usize,
+    pub(super) what: String,
+}
+
+/// Pairs of hex digits, at most a payload of them.
+pub(super) fn decode(text: &str) -> Result<Vec<u8>, Wrong> {
+    let digits = text.chars().enumerate().map(|(at, c)| {
+        let wrong = || Wrong {
+            at,
+            what: format!("{c:?} is not a hex digit"),
+        };
+        c.to_digit(16).ok_or_else(wrong).map(|digit| digit as u8)
+    });
+    let digits: Vec<u8> = digits.collect::<Result<_, _>>()?;
+    if digits.len() % 2 != 0 {
+        let what = format!("{} hex digits: bytes have two each", digits.len());
+        return Err(Wrong {
+            at: digits.len(),
+            what,
+        });
+    }
+    if digits.len() > 2 * DATA_MAX {
+        let what = format!(
+            "{} bytes: an event holds at most {DATA_MAX}",
+            digits.len() / 2
+        );
+        return Err(Wrong {
+            at: 2 * DATA_MAX,
+            what,
+        });
+    }
+    Ok(digits
+        .chunks_exact(2)
+        .map(|pair| pair[0] << 4 | pair[1])
+        .collect())
+}
+
+/// A 16-bit number, decimal or with 0x.
+pub(super) fn number(text: &str) -> Result<u16, Wrong> {
+    let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        // from_str_radix would take a sign.
+        Some(digits) if digits.starts_with('+') => None,
+        Some(digits) => u16::from_str_radix(digits, 16).ok(),
+        None if text.starts_with('+') => None,
+        None => text.parse().ok(),
+    };
+    parsed.ok_or_else(|| Wrong {
+        at: 0,
+        what: format!("{text:?} is not a number from 0 to 65535 (decimal, or hex with 0x)"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{decode, encode, number};
+
+    #[test]
+    fn payloads_go_both_ways() {
+        assert_eq!(decode("00fFa5").unwrap(), [0x00, 0xff, 0xa5]);
+        assert_eq!(encode(&[0x00, 0xff, 0xa5]), "00ffa5");
+        assert!(decode("").unwrap().is_empty());
+        assert_eq!(decode(&"00".repeat(32)).unwrap().len(), 32);
+    }
+
+    #[test]
+    fn bad_payloads_say_where() {
+        assert_eq!(decode("12g4").unwrap_err().at, 2);
+        assert_eq!(decode("123").unwrap_err().at, 3);
+        assert_eq!(decode(&"00".repeat(33)).unwrap_err().at, 64);
+        assert_eq!(decode("1é").unwrap_err().at, 1);
+    }
+
+    #[test]
+    fn numbers() {
+        assert_eq!(number("65535"), Ok(65535));
+        assert_eq!(number("0x1F"), Ok(31));
+        for bad in ["65536", "-1", "+1", "0x", "0x+1", "", "1 "] {
+            assert!(number(bad).is_err(), "{bad:?}");
+        }
+    }
+}

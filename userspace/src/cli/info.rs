@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `info`: the state of a queue.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use evq::uapi::INFO_RETIRED;
+use evq::{Queue, device};
+
+use super::Format;
+use super::exit::Exit;
+
+/// Print the state of a queue.
+///
+/// Opening it for this makes one more subscriber, for the moment.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The queue.
+    #[arg(long, value_name = "PATH", default_value = device::DEFAULT_PATH)]
+    device: PathBuf,
+
+    /// How to print.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let queue = Queue::open(&args.device)?;
+    let info = queue.info()?;
+    let retired = info.flags & INFO_RETIRED != 0;
+    let text = match args.format {
+        Format::Json => {
+            let json = serde_json::json!({
+                "v": 1,
+                "device": queue.name(),
+                "abi": info.abi,
+                "capacity": info.capacity,
+                "posted": info.posted,
+                "oldest": info.oldest,
+                "next": info.next,
+                "overwritten": info.overwritten,
+                "refused": info.refused,
+                "subscribers": info.subscribers,
+                "retired": retired,
+            });
+            format!("{json}\n")
+        }
+        Format::Text => format!(
+            "{name}: event queue{state}, interface version {abi}\n\
+             capacity     {capacity} events\n\
+             posted       {posted}\n\
+             oldest kept  {oldest}\n\
+             overwritten  {overwritten}\n\
+             refused      {refused}\n\
+             subscribers  {subscribers} (this one included)\n",
+            name = queue.name(),
+            state = if retired { " (retired)" } else { "" },
+            abi = info.abi,
+            capacity = info.capacity,
+            posted = info.posted,
+            oldest = if info.oldest > info.posted {
+                "none".into()
+            } else {
+                info.oldest.to_string()
+            },
+            overwritten = info.overwritten,
+            refused = info.refused,
+            subscribers = info.subscribers,
+        ),
+    };
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(Exit::Done)
+}

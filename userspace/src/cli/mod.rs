@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The command line: one file per command.
+
+mod exit;
+mod hex;
+mod info;
+mod output;
+mod script;
+mod send;
+mod watch;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use exit::Exit;
+
+/// Watches, sends and inspects the events of /dev/evq and of input devices.
+#[derive(Debug, Parser)]
+#[command(name = "evdev-client", version, after_help = exit::HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Watch(watch::Args),
+    Send(send::Args),
+    Info(info::Args),
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Lines for people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+pub(crate) fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Watch(args) => watch::run(&args),
+        Command::Send(args) => send::run(&args),
+        Command::Info(args) => info::run(&args),
+    };
+    let exit = result.unwrap_or_else(|error| {
+        // A reader that has seen enough is no failure (C6).
+        if is_broken_pipe(&error) {
+            return Exit::Done;
+        }
+        eprintln!("evdev-client: {error:#}");
+        Exit::Failed
+    });
+    exit.code()
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn arguments_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

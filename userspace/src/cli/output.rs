@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Events as lines. Whole lines only, and all of them before the next wait.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use evq::input::{Input, Stamped};
+use evq::{Event, Source, uapi};
+use serde::Serialize;
+
+use super::{Format, hex};
+
+/// Version of the JSON objects; fields may be added without a new one.
+const JSON_VERSION: u32 = 1;
+
+/// Collects lines and writes them at once.
+#[derive(Debug)]
+pub(super) struct Output {
+    format: Format,
+    show_device: bool,
+    quiet: bool,
+    lines: String,
+}
+
+/// One record as JSON. Absent fields do not apply: an input device has no
+/// sequence numbers.
+#[derive(Serialize)]
+struct Record<'a> {
+    v: u32,
+    device: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+    time_ns: u64,
+    source: &'a str,
+    #[serde(rename = "type")]
+    type_: u16,
+    code: u16,
+    lost: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+struct Banner<'a> {
+    v: u32,
+    watching: &'a [String],
+    via: &'a str,
+}
+
+impl Output {
+    pub(super) fn new(format: Format, show_device: bool, quiet: bool) -> Output {
+        Output {
+            format,
+            show_device,
+            quiet,
+            lines: String::new(),
+        }
+    }
+
+    /// The line that says that everything is armed.
+    pub(super) fn banner(&mut self, devices: &[String], via: &str) {
+        match self.format {
+            Format::Text => {
+                let devices = devices.join(", ");
+                self.text(format_args!("evdev-client: watching {devices} via {via}"));
+            }
+            Format::Json => self.json(&Banner {
+                v: JSON_VERSION,
+                watching: devices,
+                via,
+            }),
+        }
+    }
+
+    /// An event of a queue.
+    pub(super) fn event(&mut self, device: &str, event: &Event) {
+        if self.quiet {
+            return;
+        }
+        let source = Source::from(event.source).to_string();
+        let input = Input::from_event(event);
+        let text = describe(event, input);
+        match self.format {
+            Format::Text => {
+                if event.lost > 0 {
+                    let at_least = if event.lost == u32::MAX {
+                        "at least "
+                    } else {
+                        ""
+                    };
+                    let line = format!("lost {at_least}{} just before {}", event.lost, event.seq);
+                    self.line(device, &line);
+                }
+                let time = seconds(event.time_ns);
+                self.line(
+                    device,
+                    &format!("{:>7} {time} {source:<9} {text}", event.seq),
+                );
+            }
+            Format::Json => self.json(&Record {
+                v: JSON_VERSION,
+                device,
+                seq: Some(event.seq),
+                time_ns: event.time_ns,
+                source: &source,
+                type_: event.type_,
+                code: event.code,
+                lost: event.lost,
+                value: input.map(|input| input.value),
+                data: Some(hex::encode(event.payload())),
+                text: &text,
+            }),
+        }
+    }
+
+    /// An event of an input device; `source` is the last part of its path.
+    pub(super) fn input(&mut self, device: &str, stamped: &Stamped) {
+        if self.quiet {
+            return;
+        }
+        let source = device.rsplit('/').next().unwrap_or(device);
+        let text = stamped.input.to_string();
+        match self.format {
+            Format::Text => {
+                let time = seconds(stamped.time_ns);
+                self.line(device, &format!("{:>7} {time} {source:<9} {text}", "-"));
+            }
+            Format::Json => self.json(&Record {
+                v: JSON_VERSION,
+                device,
+                seq: None,
+                time_ns: stamped.time_ns,
+                source,
+                type_: stamped.input.type_,
+                code: stamped.input.code,
+                lost: 0,
+                value: Some(stamped.input.value),
+                data: None,
+                text: &text,
+            }),
+        }
+    }
+
+    /// Writes what was collected.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(self.lines.as_bytes())?;
+        self.lines.clear();
+        stdout.flush()
+    }
+
+    fn line(&mut self, device: &str, line: &str) {
+        if self.show_device {
+            self.text(format_args!("{device}: {line}"));
+        } else {
+            self.text(format_args!("{line}"));
+        }
+    }
+
+    fn text(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.lines, "{line}");
+    }
+
+    fn json(&mut self, value: &impl Serialize) {
+        self.lines += &serde_json::to_string(value).expect("strings and numbers always serialise");
+        self.lines.push('\n');
+    }
+}
+
+/// Seconds of `CLOCK_MONOTONIC`.
+fn seconds(ns: u64) -> String {
+    format!("{:>5}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)
+}
+
+/// What the event says, as far as its class is known.
+fn describe(event: &Event, input: Option<Input>) -> String {
+    if let Some(input) = input {
+        return input.to_string();
+    }
+    let (type_, code, payload) = (event.type_, event.code, event.payload());
+    let tick = payload.try_into().map(u64::from_ne_bytes);
+    match tick {
+        Ok(tick) if Source::from(event.source).is_class(uapi::CLASS_TIMER) => {
+            format!("type {type_} code {code} tick {tick}")
+        }
+        _ if payload.is_empty() => format!("type {type_} code {code}"),
+        _ => format!("type {type_} code {code} data {}", hex::encode(payload)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(format: Format, event: &Event) -> String {
+        let mut output = Output::new(format, false, false);
+        output.event("/dev/evq", event);
+        output.lines
+    }
+
+    fn key() -> Event {
+        let mut event = Event::new(1, 30, &1_i32.to_ne_bytes()).unwrap();
+        (event.seq, event.time_ns, event.source) = (18, 2_000_000_003, 0x8001_0000);
+        event
+    }
+
+    #[test]
+    fn a_loss_comes_right_before_its_record() {
+        let text = lines(Format::Text, &Event { lost: 12, ..key() });
+        assert_eq!(
+            text,
+            "lost 12 just before 18\n     18     2.000000003 input:0   EV_KEY KEY_A press\n"
+        );
+    }
+
+    #[test]
+    fn both_sources_of_an_input_event_read_the_same() {
+        let mut output = Output::new(Format::Text, false, false);
+        let input = Input::from_event(&key()).unwrap();
+        output.input("/dev/input/event0", &Stamped { time_ns: 5, input });
+        let words = |line: &str| {
+            line.split_whitespace()
+                .skip(3)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(words(&output.lines), words(&lines(Format::Text, &key())));
+    }
+
+    #[test]
+    fn unknown_payloads_are_hex_and_ticks_are_numbers() {
+        let mut event = Event::new(7, 3, &[0xde, 0xad]).unwrap();
+        event.source = 42;
+        assert!(lines(Format::Text, &event).ends_with(" pid:42    type 7 code 3 data dead\n"));
+        let mut event = Event::new(0, 0, &17_u64.to_ne_bytes()).unwrap();
+        event.source = 0x8002_0000;
+        assert!(lines(Format::Text, &event).ends_with(" timer:0   type 0 code 0 tick 17\n"));
+    }
+
+    #[test]
+    fn json_has_everything() {
+        let json: serde_json::Value =
+            serde_json::from_str(&lines(Format::Json, &Event { lost: 2, ..key() })).unwrap();
+        let expected = serde_json::json!({
+            "v": 1, "device": "/dev/evq", "seq": 18, "time_ns": 2_000_000_003_u64,
+            "source": "input:0", "type": 1, "code": 30, "lost": 2, "value": 1,
+            "data": "01000000", "text": "EV_KEY KEY_A press",
+        });
+        assert_eq!(json, expected);
+    }
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `send`: posts events, from the arguments or from lines on standard input.
+
+use std::io;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use evq::device::{self, BATCH};
+use evq::via::Kind;
+use evq::{Event, Options, Queue, StopSignals, Token, Watcher};
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+
+use super::exit::Exit;
+use super::hex;
+use super::script::Script;
+
+/// Post events to a queue.
+///
+/// With --type and --code: that event, --count times. Without them: one event
+/// per line of standard input, `TYPE CODE [HEXDATA]`, where numbers are decimal
+/// or hex with 0x, HEXDATA is up to 32 bytes, and # starts a comment. A bad
+/// line ends it with status 2; the lines before it were posted. Says on
+/// standard error how many events were posted.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The queue.
+    #[arg(long, value_name = "PATH", default_value = device::DEFAULT_PATH)]
+    device: PathBuf,
+
+    /// The event's type, 0 to 65535.
+    #[arg(long = "type", value_name = "N", value_parser = number, requires = "code")]
+    type_: Option<u16>,
+
+    /// The event's code, 0 to 65535.
+    #[arg(long, value_name = "N", value_parser = number, requires = "type_")]
+    code: Option<u16>,
+
+    /// The payload, up to 32 bytes.
+    #[arg(long, value_name = "HEX", value_parser = payload, default_value = "", requires = "type_")]
+    data: Payload,
+
+    /// How many times.
+    #[arg(long, value_name = "N", default_value = "1", requires = "type_")]
+    count: u64,
+
+    /// How many per second; as fast as possible without it.
+    #[arg(long, value_name = "N", requires = "type_")]
+    rate: Option<NonZeroU64>,
+}
+
+#[derive(Clone, Debug)]
+struct Payload(Vec<u8>);
+
+fn number(text: &str) -> Result<u16, String> {
+    hex::number(text).map_err(|wrong| wrong.what)
+}
+
+fn payload(text: &str) -> Result<Payload, String> {
+    hex::decode(text).map(Payload).map_err(|wrong| wrong.what)
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    // From here on a signal ends this between two batches, with the count told.
+    let stop = StopSignals::new(&[Signal::SIGINT, Signal::SIGTERM])?;
+    let mut watcher = Watcher::new(Kind::Poll)?;
+    let stop_token = watcher.also(&stop, "the signalfd")?;
+    let queue = Options::new().read(false).write(true).open(&args.device)?;
+    let mut sender = Sender {
+        queue,
+        stop,
+        stop_token,
+        watcher,
+        posted: 0,
+    };
+    let result = match (args.type_, args.code) {
+        (Some(type_), Some(code)) => {
+            let event = Event::new(type_, code, &args.data.0).context("the payload is too long")?;
+            sender.repeat(event, args.count, args.rate)
+        }
+        _ => sender.script(),
+    };
+    let (posted, name) = (sender.posted, sender.queue.name());
+    eprintln!(
+        "evdev-client: posted {posted} {} to {name}",
+        if posted == 1 { "event" } else { "events" }
+    );
+    result
+}
+
+struct Sender {
+    queue: Queue,
+    stop: StopSignals,
+    stop_token: Token,
+    watcher: Watcher,
+    posted: u64,
+}
+
+impl Sender {
+    fn repeat(
+        &mut self,
+        event: Event,
+        count: u64,
+        rate: Option<NonZeroU64>,
+    ) -> anyhow::Result<Exit> {
+        let batch = [event; BATCH];
+        let start = Instant::now();
+        while self.posted < count {
+            let due = rate.map_or(count, |rate| due(start.elapsed(), rate).min(count));
+            let now = due.saturating_sub(self.posted).min(BATCH as u64) as usize;
+            self.post(&batch[..now])?;
+            let pause = match rate {
+                Some(rate) if self.posted == due && due < count => {
+                    at(due, rate).saturating_sub(start.elapsed())
+                }
+                _ => Duration::ZERO,
+            };
+            if let Some(exit) = self.pause(Some(pause))?.1 {
+                return Ok(exit);
+            }
+        }
+        Ok(Exit::Done)
+    }
+
+    fn script(&mut self) -> anyhow::Result<Exit> {
+        let input = io::stdin();
+        let token = self.watcher.also(&input, "standard input")?;
+        let (mut script, mut events) = (Script::default(), Vec::new());
+        let mut piece = [0; 8192];
+        loop {
+            let (ready, exit) = self.pause(None)?;
+            if let Some(exit) = exit {
+                return Ok(exit);
+            }
+            if !ready.contains(&token) {
+                continue;
+            }
+            // Not through the buffer of std, whose content poll cannot see.
+            let count = match nix::unistd::read(&input, &mut piece) {
+                Ok(count) => count,
+                Err(Errno::EINTR | Errno::EAGAIN) => continue,
+                Err(errno) => return Err(errno).context("cannot read standard input"),
+            };
+            let parsed = match count {
+                0 => script.finish(&mut events),
+                _ => script.feed(&piece[..count], &mut events),
+            };
+            self.post(&events)?;
+            events.clear();
+            if let Err(bad) = parsed {
+                eprintln!("evdev-client: standard input, {bad}; the lines before it were posted");
+                return Ok(Exit::BadInput);
+            }
+            if count == 0 {
+                return Ok(Exit::Done);
+            }
+        }
+    }
+
+    fn post(&mut self, events: &[Event]) -> anyhow::Result<()> {
+        let (posted, result) = match self.queue.post(events) {
+            Ok(posted) => (posted, Ok(())),
+            Err((posted, error)) => (posted, Err(error.into())),
+        };
+        self.posted += posted as u64;
+        result
+    }
+
+    /// Waits until something is to be done, and says so if that is to end.
+    fn pause(&mut self, limit: Option<Duration>) -> anyhow::Result<(Vec<Token>, Option<Exit>)> {
+        let ready = self.watcher.wait(limit)?;
+        let stop = if ready.contains(&self.stop_token) {
+            self.stop.next()?
+        } else {
+            None
+        };
+        Ok((ready, stop.map(Exit::Signal)))
+    }
+}
+
+/// How many events are due after this time: the first at once.
+fn due(elapsed: Duration, rate: NonZeroU64) -> u64 {
+    let due = elapsed.as_nanos() * u128::from(rate.get()) / 1_000_000_000 + 1;
+    u64::try_from(due).unwrap_or(u64::MAX)
+}
+
+/// When event number `index`, from 0, is due.
+fn at(index: u64, rate: NonZeroU64) -> Duration {
+    let ns = u128::from(index) * 1_000_000_000 / u128::from(rate.get());
+    Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_due_when_its_time_has_come() {
+        let rate = NonZeroU64::new(3).unwrap();
+        assert_eq!(due(Duration::ZERO, rate), 1);
+        for index in 1..1000 {
+            // Rounding may cost one nanosecond.
+            let time = at(index, rate) + Duration::from_nanos(1);
+            assert_eq!(due(time, rate), index + 1);
+        }
+    }
+}

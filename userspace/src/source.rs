@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Who posted an event: `evq_event.source` taken apart.
+
+use std::fmt;
+
+use crate::uapi;
+
+/// Who posted an event. Displays as `pid:123`, `input:0`, `timer:0` or
+/// `kernel:CLASS:ID`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A program, by its process id in the initial pid namespace.
+    Program(u32),
+    /// Kernel code; a program cannot forge it.
+    Kernel {
+        /// The kind of producer, 15 bits.
+        class: u16,
+        /// Which one of its class.
+        id: u16,
+    },
+}
+
+impl From<u32> for Source {
+    fn from(raw: u32) -> Source {
+        if raw & uapi::SOURCE_KERNEL == 0 {
+            return Source::Program(raw);
+        }
+        let [high, low] = [(raw >> 16) & 0x7fff, raw & 0xffff].map(|part| part as u16);
+        Source::Kernel {
+            class: high,
+            id: low,
+        }
+    }
+}
+
+impl Source {
+    /// Whether kernel code of this class posted it.
+    #[must_use]
+    pub fn is_class(self, wanted: u32) -> bool {
+        matches!(self, Source::Kernel { class, .. } if u32::from(class) == wanted)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Source::Program(pid) => write!(f, "pid:{pid}"),
+            Source::Kernel { class, id } => match u32::from(class) {
+                uapi::CLASS_INPUT => write!(f, "input:{id}"),
+                uapi::CLASS_TIMER => write!(f, "timer:{id}"),
+                _ => write!(f, "kernel:{class}:{id}"),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Source;
+
+    #[test]
+    fn names_of_producers() {
+        let cases = [
+            (123, "pid:123"),
+            (0x7fff_ffff, "pid:2147483647"),
+            (0x8001_0000, "input:0"),
+            (0x8002_0005, "timer:5"),
+            (0x8100_0003, "kernel:256:3"),
+            (0xffff_ffff, "kernel:32767:65535"),
+        ];
+        for (raw, name) in cases {
+            assert_eq!(Source::from(raw).to_string(), name);
+        }
+    }
+}

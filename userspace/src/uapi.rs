@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Mirror of `include/uapi/evq.h`, checked against it by `tests/uapi.rs`.
+//!
+//! All fields are in native byte order, the records have no padding, and every
+//! bit pattern is a valid value: that is what lets [`as_bytes_mut`] hand a
+//! slice of them to `read(2)`.
+
+/// Bytes of payload in one event.
+pub const DATA_MAX: usize = 32;
+/// Bytes of one [`Event`], the unit of every read and write.
+pub const EVENT_SIZE: usize = size_of::<Event>();
+/// Version of the interface that this mirror follows.
+pub const ABI: u32 = 1;
+
+/// Set in [`Event::source`] if kernel code has posted the event.
+pub const SOURCE_KERNEL: u32 = 0x8000_0000;
+/// Producers that named no class.
+pub const CLASS_NONE: u32 = 0;
+/// `evq_input`: type, code and 32-bit value of an input event.
+pub const CLASS_INPUT: u32 = 1;
+/// `evq_timer`: the payload is the 64-bit number of the tick, from 1.
+pub const CLASS_TIMER: u32 = 2;
+/// The first class that anybody may use.
+pub const CLASS_FREE: u32 = 0x100;
+
+/// [`Info::flags`]: the queue was retired; what it holds can still be read.
+pub const INFO_RETIRED: u32 = 1;
+
+/// [`SeekArg::whence`]: behind the newest event.
+pub const SEEK_NEWEST: u32 = 0;
+/// [`SeekArg::whence`]: the oldest event still kept.
+pub const SEEK_OLDEST: u32 = 1;
+/// [`SeekArg::whence`]: the event with the sequence number in [`SeekArg::seq`].
+pub const SEEK_SEQ: u32 = 2;
+
+/// The ioctl magic.
+pub const IOC_MAGIC: u8 = 0xe7;
+/// Request number of `EVQ_IOC_INFO`.
+pub const IOC_INFO: libc::c_ulong = nix::request_code_read!(IOC_MAGIC, 0x00, size_of::<Info>());
+/// Request number of `EVQ_IOC_SEEK`.
+pub const IOC_SEEK: libc::c_ulong =
+    nix::request_code_readwrite!(IOC_MAGIC, 0x01, size_of::<SeekArg>());
+
+/// One event, `struct evq_event`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// 1, 2, 3 … per queue, never reused and never skipped by the queue.
+    pub seq: u64,
+    /// `CLOCK_MONOTONIC` at the time of posting, in nanoseconds.
+    pub time_ns: u64,
+    /// Who posted; [`crate::Source`] takes it apart.
+    pub source: u32,
+    /// The producer's own.
+    pub type_: u16,
+    /// The producer's own.
+    pub code: u16,
+    /// How many events this subscriber missed just before this one (saturates).
+    pub lost: u32,
+    /// Bytes used in `data`.
+    pub len: u16,
+    /// 0.
+    pub reserved: u16,
+    /// The payload; [`Event::payload`] is the part in use.
+    pub data: [u8; DATA_MAX],
+}
+
+impl Event {
+    /// An event to post. `None` if the payload exceeds [`DATA_MAX`] bytes.
+    #[must_use]
+    pub fn new(type_: u16, code: u16, payload: &[u8]) -> Option<Event> {
+        let mut event = Event {
+            type_,
+            code,
+            len: u16::try_from(payload.len()).ok()?,
+            ..Event::default()
+        };
+        event
+            .data
+            .get_mut(..payload.len())?
+            .copy_from_slice(payload);
+        Some(event)
+    }
+
+    /// The bytes of `data` in use. A length beyond the array, which the kernel
+    /// never delivers, counts as the whole array.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.data[..usize::from(self.len).min(DATA_MAX)]
+    }
+}
+
+/// State of a queue and of one subscriber, `struct evq_info`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Info {
+    /// Version of the interface, [`ABI`].
+    pub abi: u32,
+    /// Events that the ring holds, a power of two.
+    pub capacity: u32,
+    /// Events posted so far; also the sequence number of the newest.
+    pub posted: u64,
+    /// Sequence number of the oldest event still kept; `posted + 1` if none.
+    pub oldest: u64,
+    /// Sequence number that the next read of this subscriber starts from.
+    pub next: u64,
+    /// Events copied to this subscriber since its open or last seek.
+    pub delivered: u64,
+    /// Events missed since then, as far as its reads have told it.
+    pub lost: u64,
+    /// Events that are no longer in the ring.
+    pub overwritten: u64,
+    /// Events that the queue refused.
+    pub refused: u64,
+    /// Open file descriptions of this queue.
+    pub subscribers: u32,
+    /// [`INFO_RETIRED`].
+    pub flags: u32,
+    /// 0.
+    pub reserved: [u64; 7],
+}
+
+/// Argument of `EVQ_IOC_SEEK`, `struct evq_seek`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SeekArg {
+    /// [`SEEK_NEWEST`], [`SEEK_OLDEST`] or [`SEEK_SEQ`].
+    pub whence: u32,
+    /// 0.
+    pub reserved: u32,
+    /// In: the target of [`SEEK_SEQ`], else 0. Out: where the next read starts.
+    pub seq: u64,
+}
+
+mod plain {
+    /// Types that are plain bytes.
+    ///
+    /// # Safety
+    ///
+    /// The type has no padding, and every bit pattern is a valid value of it.
+    pub(crate) unsafe trait Plain: Copy {}
+
+    // SAFETY: `repr(C)`, integers only; the sizes asserted below leave no room
+    // for padding.
+    unsafe impl Plain for super::Event {}
+    // SAFETY: transparent around two `long`, two `u16` and one `i32`; likewise.
+    unsafe impl Plain for crate::input::RawInput {}
+
+    const _: () = assert!(size_of::<super::Event>() == 64);
+    const _: () = assert!(size_of::<crate::input::RawInput>() == 2 * size_of::<libc::c_long>() + 8);
+}
+pub(crate) use plain::Plain;
+
+/// The records as the bytes that `write(2)` takes.
+pub(crate) fn as_bytes<T: Plain>(records: &[T]) -> &[u8] {
+    // SAFETY: `Plain` has no padding, so each byte is initialised; the length
+    // is that of the slice itself.
+    unsafe { std::slice::from_raw_parts(records.as_ptr().cast(), size_of_val(records)) }
+}
+
+/// The records as the bytes that `read(2)` fills.
+pub(crate) fn as_bytes_mut<T: Plain>(records: &mut [T]) -> &mut [u8] {
+    // SAFETY: as above, and whatever is written is a valid value of `Plain`.
+    unsafe { std::slice::from_raw_parts_mut(records.as_mut_ptr().cast(), size_of_val(records)) }
+}

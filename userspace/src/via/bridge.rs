@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From a signal handler to a descriptor that a loop can wait on.
+//!
+//! The handler runs anywhere, between any two instructions of any thread. So
+//! it does nothing but load integers and call write(2), and keeps errno (U15).
+//! What it writes to stays open for the life of the process: a handler may
+//! have loaded a number just before its watcher was dropped, and would put
+//! eight bytes into whatever file got that number next.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use libc::c_int;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
+use crate::error::{Error, Result};
+
+/// Watchers on SIGIO at a time, of each kind of descriptor.
+pub(super) const SLOTS: usize = 16;
+const NOBODY: c_int = -1;
+
+/// Where the handler writes to; eventfds first, then pipes.
+static TARGETS: [AtomicI32; 2 * SLOTS] = [const { AtomicI32::new(NOBODY) }; 2 * SLOTS];
+
+extern "C" fn on_signal(_signal: c_int) {
+    let errno = Errno::last_raw();
+    for target in &TARGETS {
+        let fd = target.load(Ordering::Acquire);
+        if fd != NOBODY {
+            let one = 1_u64;
+            // SAFETY: write(2) is async-signal-safe, and reads the eight bytes
+            // of `one`. The descriptor is never closed. It is non-blocking:
+            // EAGAIN means that a wake-up is waiting already.
+            unsafe { libc::write(fd, (&raw const one).cast(), size_of::<u64>()) };
+        }
+    }
+    Errno::set_raw(errno);
+}
+
+const OURS: extern "C" fn(c_int) = on_signal;
+
+/// Keeps the handler installed.
+#[derive(Debug)]
+pub(super) struct Handler(());
+
+struct Installed {
+    users: usize,
+    before: Option<SigAction>,
+}
+
+static INSTALLED: Mutex<Installed> = Mutex::new(Installed {
+    users: 0,
+    before: None,
+});
+
+fn installed() -> MutexGuard<'static, Installed> {
+    INSTALLED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Handler {
+    /// Installs the handler for SIGIO unless it is there already. A handler
+    /// of somebody else is left alone.
+    pub(super) fn install() -> Result<Handler> {
+        let mut installed = installed();
+        if installed.users == 0 {
+            // SA_RESTART: system calls of the rest of the program go on.
+            let ours = SigAction::new(
+                SigHandler::Handler(OURS),
+                SaFlags::SA_RESTART,
+                SigSet::empty(),
+            );
+            let before = set_action(&ours)?;
+            if !matches!(before.handler(), SigHandler::SigDfl | SigHandler::SigIgn) {
+                set_action(&before)?;
+                return Err(Error::HandlerTaken { signal: "SIGIO" });
+            }
+            installed.before = Some(before);
+        }
+        installed.users += 1;
+        Ok(Handler(()))
+    }
+}
+
+impl Drop for Handler {
+    fn drop(&mut self) {
+        let mut installed = installed();
+        installed.users -= 1;
+        if installed.users > 0 {
+            return;
+        }
+        let Some(before) = installed.before.take() else {
+            return;
+        };
+        // A SIGIO that is still pending would meet the default action, which
+        // kills (U9). Ignoring a signal discards what is pending of it.
+        let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+        if let Ok(now) = set_action(&ignore) {
+            let ours = matches!(now.handler(), SigHandler::Handler(f) if ptr::fn_addr_eq(f, OURS));
+            // Somebody has installed a handler since: theirs stays.
+            let _ = set_action(if ours { &before } else { &now });
+        }
+    }
+}
+
+fn set_action(action: &SigAction) -> Result<SigAction> {
+    // SAFETY: the handler is async-signal-safe, see `on_signal`; the others
+    // are SIG_IGN or what the system gave us.
+    unsafe { sigaction(Signal::SIGIO, action) }
+        .map_err(Error::system("install a handler for", "SIGIO"))
+}
+
+/// An eventfd or a pipe that the handler writes to, ours until dropped.
+#[derive(Debug)]
+pub(super) struct Slot {
+    index: usize,
+}
+
+/// The descriptors of a slot, opened at its first use and never closed. For an
+/// eventfd both ends are the same.
+struct Ends {
+    read: OwnedFd,
+    write: Option<OwnedFd>,
+}
+
+static ENDS: [OnceLock<Ends>; 2 * SLOTS] = [const { OnceLock::new() }; 2 * SLOTS];
+static IN_USE: Mutex<[bool; 2 * SLOTS]> = Mutex::new([false; 2 * SLOTS]);
+
+impl Slot {
+    /// An eventfd: any number of signals is one readable count.
+    pub(super) fn eventfd() -> Result<Slot> {
+        Slot::take(0, || {
+            let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+            let fd = EventFd::from_flags(flags).map_err(Error::system("create", "an eventfd"))?;
+            Ok(Ends {
+                read: fd.into(),
+                write: None,
+            })
+        })
+    }
+
+    /// A pipe.
+    pub(super) fn pipe() -> Result<Slot> {
+        Slot::take(SLOTS, || {
+            let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
+                .map_err(Error::system("create", "a pipe"))?;
+            Ok(Ends {
+                read,
+                write: Some(write),
+            })
+        })
+    }
+
+    fn take(first: usize, make: impl FnOnce() -> Result<Ends>) -> Result<Slot> {
+        let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = (first..first + SLOTS)
+            .find(|&index| !in_use[index])
+            .ok_or(Error::TooManyLoops { limit: SLOTS })?;
+        let ends = match ENDS[index].get() {
+            Some(ends) => ends,
+            None => {
+                let made = make()?;
+                ENDS[index].get_or_init(|| made)
+            }
+        };
+        in_use[index] = true;
+        let target = ends.write.as_ref().unwrap_or(&ends.read).as_raw_fd();
+        TARGETS[index].store(target, Ordering::Release);
+        Ok(Slot { index })
+    }
+
+    /// Takes all wake-ups back. To be done before the sources are read (U16).
+    pub(super) fn clear(&self) -> Result<()> {
+        let mut buffer = [0_u8; 4096];
+        loop {
+            match nix::unistd::read(self.as_fd(), &mut buffer) {
+                Ok(count) if count == buffer.len() => {}
+                Ok(_) | Err(Errno::EAGAIN) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(errno) => {
+                    let (action, name) = ("clear", "the wake-up of the SIGIO handler".into());
+                    return Err(Error::System {
+                        action,
+                        name,
+                        errno,
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl AsFd for Slot {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        ENDS[self.index]
+            .get()
+            .expect("a slot has its descriptors")
+            .read
+            .as_fd()
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        TARGETS[self.index].store(NOBODY, Ordering::Release);
+        IN_USE.lock().unwrap_or_else(PoisonError::into_inner)[self.index] = false;
+    }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `sigio`, the default: `O_ASYNC` → SIGIO → handler → eventfd → epoll (C1).
+
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::signal::{SigSet, Signal};
+
+use super::Kind;
+use super::bridge::{Handler, Slot};
+use super::woken::{Wake, Woken};
+use crate::error::{Error, Result};
+use crate::sys::OwnerEx;
+
+/// The handler's eventfd. Fields are dropped in this order.
+#[derive(Debug)]
+pub(super) struct HandlerWake<const PIPE: bool> {
+    _unblocked: Unblocked,
+    _handler: Handler,
+    slot: Slot,
+}
+
+pub(super) fn new() -> Result<Woken<HandlerWake<false>>> {
+    Woken::new(HandlerWake::new(Slot::eventfd()?)?)
+}
+
+impl<const PIPE: bool> HandlerWake<PIPE> {
+    pub(super) fn new(slot: Slot) -> Result<HandlerWake<PIPE>> {
+        let handler = Handler::install()?;
+        Ok(HandlerWake {
+            _unblocked: Unblocked::new()?,
+            _handler: handler,
+            slot,
+        })
+    }
+}
+
+impl<const PIPE: bool> Wake for HandlerWake<PIPE> {
+    const KIND: Kind = if PIPE { Kind::SelfPipe } else { Kind::Sigio };
+
+    fn owner(&self) -> OwnerEx {
+        // The handler does not care which thread it runs on, and the process
+        // outlives its threads (U11).
+        OwnerEx::this_process()
+    }
+
+    fn clear(&self) -> Result<()> {
+        self.slot.clear()
+    }
+}
+
+impl<const PIPE: bool> AsFd for HandlerWake<PIPE> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.slot.as_fd()
+    }
+}
+
+/// SIGIO unblocked in this thread: were it blocked in all of them, as a parent
+/// may have left it, the handler would never run.
+#[derive(Debug)]
+pub(super) struct Unblocked {
+    was_blocked: bool,
+    // The mask belongs to the thread.
+    _not_send: PhantomData<*const ()>,
+}
+
+impl Unblocked {
+    pub(super) fn new() -> Result<Unblocked> {
+        let mask = SigSet::thread_get_mask().map_err(Error::system("read", "the signal mask"))?;
+        let was_blocked = mask.contains(Signal::SIGIO);
+        SigSet::from(Signal::SIGIO)
+            .thread_unblock()
+            .map_err(Error::system("unblock", "SIGIO"))?;
+        Ok(Unblocked {
+            was_blocked,
+            _not_send: PhantomData,
+        })
+    }
+}
+
+impl Drop for Unblocked {
+    fn drop(&mut self) {
+        if self.was_blocked {
+            // Cannot fail with a valid set.
+            let _ = SigSet::from(Signal::SIGIO).thread_block();
+        }
+    }
+}
