@@ -129,7 +129,10 @@ pub(crate) unsafe extern "C" fn evq_post_batch(
 ///
 /// `name` must be null or a string that ends with a NUL.
 #[no_mangle]
-pub(crate) unsafe extern "C" fn evq_queue_create(name: *const c_char, capacity: c_uint) -> *mut Published {
+pub(crate) unsafe extern "C" fn evq_queue_create(
+    name: *const c_char,
+    capacity: c_uint,
+) -> *mut Published {
     let create = || {
         if name.is_null() {
             return Err(EINVAL);

@@ -153,7 +153,10 @@ impl<S: Deref<Target = [Slot]>> Ring<S> {
     ///
     /// One more than `newest` if there is none.
     pub(crate) fn oldest(&self, newest: u64) -> u64 {
-        newest.saturating_sub(self.mask).max(1).min(newest.saturating_add(1))
+        newest
+            .saturating_sub(self.mask)
+            .max(1)
+            .min(newest.saturating_add(1))
     }
 
     /// Whether an event with the sequence number `next` has been posted.

@@ -290,12 +290,7 @@ impl Subscriber {
     }
 
     /// Posts all of `src`, in batches; `written` grows by the bytes of what was posted.
-    fn write_all(
-        &self,
-        src: &mut IovIterSource<'_>,
-        source: u32,
-        written: &mut usize,
-    ) -> Result {
+    fn write_all(&self, src: &mut IovIterSource<'_>, source: u32, written: &mut usize) -> Result {
         loop {
             let want = (src.len() / EVENT_SIZE).min(BATCH_MAX);
             if want == 0 {

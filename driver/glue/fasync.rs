@@ -77,9 +77,8 @@ impl FasyncList {
     /// is gone, at the latest when the file is released.
     pub(super) unsafe fn set(&self, fd: c_int, file: &File, on: bool) -> Result {
         // SAFETY: `file` is valid, `head` is a list by the type invariants.
-        let ret = unsafe {
-            bindings::fasync_helper(fd, file.as_ptr(), c_int::from(on), self.head.get())
-        };
+        let ret =
+            unsafe { bindings::fasync_helper(fd, file.as_ptr(), c_int::from(on), self.head.get()) };
         // Pairs with the one in `kill`.
         smp_mb();
         // Positive says that the list changed, which is nobody's business.
@@ -96,7 +95,11 @@ impl FasyncList {
         smp_mb();
         // SAFETY: `head` is a list by the type invariants; entries are freed by RCU.
         unsafe {
-            bindings::kill_fasync(self.head.get(), bindings::SIGIO as c_int, band as u32 as c_int)
+            bindings::kill_fasync(
+                self.head.get(),
+                bindings::SIGIO as c_int,
+                band as u32 as c_int,
+            )
         };
     }
 }

@@ -39,11 +39,7 @@ impl IovIterDestExt for IovIterDest<'_> {
         // SAFETY: `bytes` is a valid slice, and the iterator is valid for writing by its type
         // invariants.
         let copied = unsafe {
-            ffi::evq_helper_copy_to_iter_nofault(
-                bytes.as_ptr().cast(),
-                bytes.len(),
-                self.as_raw(),
-            )
+            ffi::evq_helper_copy_to_iter_nofault(bytes.as_ptr().cast(), bytes.len(), self.as_raw())
         };
         let partial = copied.checked_rem(N).unwrap_or(0);
         // SAFETY: Goes back by less than the copy above went forward.

@@ -93,12 +93,9 @@ impl Generator {
                 return false;
             }
             // What is refused is counted by the queue.
-            let _ = self.queue.post(
-                evq::source(CLASS_TIMER, 0),
-                0,
-                0,
-                &number.to_ne_bytes(),
-            );
+            let _ = self
+                .queue
+                .post(evq::source(CLASS_TIMER, 0), 0, 0, &number.to_ne_bytes());
         }
         true
     }

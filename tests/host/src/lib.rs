@@ -1,2 +1,19 @@
-// SPDX-License-Identifier: MIT OR Apache-2.0
-//! The ring of the driver, built and tested on the host.
+// SPDX-License-Identifier: GPL-2.0
+//! The ring of the driver, built and tested on the host from the same source.
+//!
+//! `driver/ring.rs` takes its words and barriers from a sibling named `atomic`; here that is the
+//! memory model of Rust, in the kernel it is that of the kernel.
+
+#![cfg(test)]
+
+mod atomic;
+#[path = "../../../driver/event.rs"]
+mod event;
+#[path = "../../../driver/ring.rs"]
+mod ring;
+
+mod account;
+mod header;
+mod model;
+mod threads;
+mod unit;

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A subscriber for tests: reads as the driver does and checks all that can be checked.
+
+use crate::event::{Event, DATA_MAX};
+use crate::ring::{Cursor, Ring, Slot, Writer};
+
+pub(crate) type TestRing = Ring<Box<[Slot]>>;
+
+/// A ring of `capacity` events, as if `newest` had been posted before.
+pub(crate) fn ring_after(capacity: usize, newest: u64) -> (TestRing, Writer) {
+    let slots = (0..capacity).map(|_| Slot::new()).collect();
+    Ring::starting_after(slots, newest).expect("a power of two")
+}
+
+/// An event whose every field follows from `number`, so that a mixture of two is noticed.
+pub(crate) fn event(number: u64) -> Event {
+    let mut data = [0; DATA_MAX];
+    for (chunk, i) in data.chunks_exact_mut(8).zip(1..) {
+        chunk.copy_from_slice(&number.wrapping_mul(i).to_ne_bytes());
+    }
+    let mut event = Event::new(number as u32, number as u16, (number >> 16) as u16, &data)
+        .expect("fits exactly");
+    event.time_ns = !number;
+    event
+}
+
+pub(crate) struct Subscriber {
+    pub(crate) cursor: Cursor,
+    start: u64,
+    /// Sum of the `lost` fields: what a program can count by itself.
+    lost_in_records: u64,
+}
+
+impl Subscriber {
+    pub(crate) fn at(next: u64) -> Self {
+        Self {
+            cursor: Cursor::at(next),
+            start: next,
+            lost_in_records: 0,
+        }
+    }
+
+    /// Takes one event and checks it; false if there is none.
+    pub(crate) fn take(&mut self, ring: &TestRing) -> bool {
+        let Some(got) = ring.read(self.cursor.next()) else {
+            return false;
+        };
+        let lost = got.seq - self.cursor.next();
+        assert_eq!(u64::from(got.lost), lost, "lost is what lies in between");
+        let expected = Event {
+            seq: got.seq,
+            lost: got.lost,
+            ..event(got.seq)
+        };
+        assert_eq!(got, expected, "the record is whole");
+        self.lost_in_records += lost;
+        self.cursor.deliver(got.seq);
+        true
+    }
+
+    /// Q3: with everything taken, `delivered + lost == posted`.
+    pub(crate) fn assert_settled(&self, newest: u64) {
+        assert_eq!(
+            self.cursor.delivered() + self.cursor.lost(),
+            newest + 1 - self.start,
+            "delivered + lost == posted"
+        );
+        assert_eq!(self.cursor.lost(), self.lost_in_records);
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Random sequences of posts, reads and seeks against a model that keeps everything (Q2, Q3).
+
+use crate::account::{event, ring_after, Subscriber};
+use proptest::prelude::*;
+
+/// What can be done to a ring with several subscribers.
+#[derive(Clone, Debug)]
+enum Step {
+    Post(u8),
+    Read { who: usize, most: u8 },
+    Seek { who: usize, back: u8 },
+    Open,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0..20u8).prop_map(Step::Post),
+        (0..8usize, 1..30u8).prop_map(|(who, most)| Step::Read { who, most }),
+        (0..8usize, 0..40u8).prop_map(|(who, back)| Step::Seek { who, back }),
+        Just(Step::Open),
+    ]
+}
+
+/// What the next read from `next` must give: the number, if `posted` and `capacity` are these.
+fn model_read(next: u64, posted: u64, capacity: u64) -> Option<u64> {
+    let kept = (posted + 1).saturating_sub(capacity).max(1)..=posted;
+    kept.into_iter().find(|seq| *seq >= next)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn accounts_are_exact_for_every_subscriber(
+        log_capacity in 0..6u32,
+        steps in proptest::collection::vec(step(), 1..120),
+    ) {
+        let capacity = 1usize << log_capacity;
+        let (ring, mut writer) = ring_after(capacity, 0);
+        let mut posted = 0;
+        let mut subscribers = vec![Subscriber::at(1)];
+        for step in steps {
+            match step {
+                Step::Post(n) => for _ in 0..n {
+                    posted += 1;
+                    prop_assert_eq!(ring.post(&mut writer, event(posted)), Some(posted));
+                },
+                Step::Read { who, most } => {
+                    let who = who % subscribers.len();
+                    let subscriber = &mut subscribers[who];
+                    for _ in 0..most {
+                        let expected = model_read(subscriber.cursor.next(), posted, capacity as u64);
+                        prop_assert_eq!(ring.has(subscriber.cursor.next()), expected.is_some());
+                        prop_assert_eq!(subscriber.take(&ring), expected.is_some());
+                        if let Some(seq) = expected {
+                            prop_assert_eq!(subscriber.cursor.next(), seq + 1);
+                        }
+                    }
+                }
+                Step::Seek { who, back } => {
+                    let who = who % subscribers.len();
+                    let target = (posted + 1).saturating_sub(u64::from(back)).max(1);
+                    subscribers[who] = Subscriber::at(target);
+                }
+                Step::Open => subscribers.push(Subscriber::at(posted + 1)),
+            }
+            prop_assert_eq!(ring.newest(), posted);
+        }
+        for mut subscriber in subscribers {
+            while subscriber.take(&ring) {}
+            subscriber.assert_settled(posted);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Real threads: writers that lap readers in mid-copy, on a ring so small that it happens.
+
+use crate::account::{event, ring_after, Subscriber};
+use std::sync::Mutex;
+use std::thread;
+
+/// Q3: also under concurrent producers and while lapped in mid-read.
+#[test]
+fn accounts_are_exact_under_fire() {
+    const POSTED: u64 = 400_000;
+    const WRITERS: u64 = 2;
+    for capacity in [1, 2, 8, 64] {
+        let (ring, writer) = ring_after(capacity, 0);
+        // The driver has a lock with interrupts off in this place.
+        let writer = Mutex::new((writer, 0));
+        let overtaken: u64 = thread::scope(|scope| {
+            let readers: Vec<_> = (0..2)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut subscriber = Subscriber::at(1);
+                        while subscriber.cursor.next() <= POSTED {
+                            if !subscriber.take(&ring) {
+                                thread::yield_now();
+                            }
+                        }
+                        subscriber.assert_settled(POSTED);
+                        subscriber.cursor.lost()
+                    })
+                })
+                .collect();
+            for _ in 0..WRITERS {
+                scope.spawn(|| {
+                    for _ in 0..POSTED / WRITERS {
+                        let mut guard = writer.lock().unwrap();
+                        let (writer, number) = &mut *guard;
+                        *number += 1;
+                        assert_eq!(ring.post(writer, event(*number)), Some(*number));
+                    }
+                });
+            }
+            readers
+                .into_iter()
+                .map(|reader| reader.join().unwrap())
+                .sum()
+        });
+        assert!(
+            overtaken > 0,
+            "capacity {capacity}: no reader was lapped, so this showed nothing"
+        );
+    }
+}

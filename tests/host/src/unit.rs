@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0
+//! One property each, on one thread.
+
+use crate::account::{event, ring_after, Subscriber};
+use crate::event::{Event, DATA_MAX, EVENT_SIZE};
+use crate::ring::{Ring, Slot};
+
+#[test]
+fn an_empty_ring_has_nothing() {
+    let (ring, _writer) = ring_after(4, 0);
+    assert_eq!(ring.capacity(), 4);
+    assert_eq!(ring.newest(), 0);
+    assert_eq!(ring.oldest(0), 1);
+    assert!(!ring.has(1));
+    assert!(ring.read(1).is_none());
+}
+
+#[test]
+fn capacities_that_are_no_power_of_two_are_refused() {
+    for capacity in [0, 3, 5, 6, 7, 12, 100] {
+        let slots: Box<[Slot]> = (0..capacity).map(|_| Slot::new()).collect();
+        assert!(Ring::new(slots).is_none(), "{capacity}");
+    }
+}
+
+/// Q2: numbers are 1, 2, 3 …, and reads are in that order.
+#[test]
+fn numbers_follow_one_another_from_one() {
+    let (ring, mut writer) = ring_after(8, 0);
+    for n in 1..=8 {
+        assert_eq!(ring.post(&mut writer, event(n)), Some(n));
+    }
+    let mut subscriber = Subscriber::at(1);
+    for n in 1..=8 {
+        assert_eq!(subscriber.cursor.next(), n);
+        assert!(subscriber.take(&ring));
+    }
+    assert!(!subscriber.take(&ring));
+    subscriber.assert_settled(8);
+    assert_eq!(subscriber.cursor.lost(), 0);
+}
+
+/// Q3: the oldest is overwritten, and the next record says how many are missing.
+#[test]
+fn overflow_is_told_in_the_next_record() {
+    let (ring, mut writer) = ring_after(4, 0);
+    for n in 1..=10 {
+        ring.post(&mut writer, event(n));
+    }
+    let first = ring.read(1).expect("there are four");
+    assert_eq!((first.seq, first.lost), (7, 6));
+    let mut subscriber = Subscriber::at(1);
+    while subscriber.take(&ring) {}
+    assert_eq!(subscriber.cursor.delivered(), 4);
+    assert_eq!(subscriber.cursor.lost(), 6);
+    subscriber.assert_settled(10);
+}
+
+/// The record's field stops at its greatest value, the account of the cursor does not.
+#[test]
+fn lost_saturates_in_the_record_only() {
+    let missing = u64::from(u32::MAX) + 10;
+    let (ring, mut writer) = ring_after(4, missing);
+    let seq = ring.post(&mut writer, event(missing + 1)).unwrap();
+    // As a cursor that has slept through all of it: nothing before `seq` is in the ring.
+    for _ in 0..3 {
+        ring.post(&mut writer, event(0));
+    }
+    let got = ring.read(1).unwrap();
+    assert_eq!((got.seq, got.lost), (seq, u32::MAX));
+    let mut cursor = crate::ring::Cursor::at(1);
+    cursor.deliver(got.seq);
+    assert_eq!(cursor.lost(), missing);
+}
+
+/// Sequence numbers are never reused: the last one is followed by a refusal, not by 0.
+#[test]
+fn numbers_run_out_rather_than_start_again() {
+    let (ring, mut writer) = ring_after(4, u64::MAX - 3);
+    let mut subscriber = Subscriber::at(u64::MAX - 2);
+    for n in [u64::MAX - 2, u64::MAX - 1] {
+        assert_eq!(ring.post(&mut writer, event(n)), Some(n));
+    }
+    assert_eq!(ring.post(&mut writer, event(0)), None);
+    assert_eq!(ring.post(&mut writer, event(0)), None);
+    assert_eq!(ring.newest(), u64::MAX - 1);
+    assert!(subscriber.take(&ring));
+    assert!(subscriber.take(&ring));
+    assert!(!subscriber.take(&ring));
+    assert_eq!(subscriber.cursor.delivered(), 2);
+}
+
+/// The queue stamps number and loss, and no more than that (`reserved` stays 0).
+#[test]
+fn a_post_stamps_its_own_fields() {
+    let (ring, mut writer) = ring_after(4, 0);
+    let forged = Event {
+        seq: 77,
+        lost: 88,
+        reserved: 99,
+        ..event(1)
+    };
+    ring.post(&mut writer, forged);
+    let got = ring.read(1).unwrap();
+    assert_eq!((got.seq, got.lost, got.reserved), (1, 0, 0));
+    assert_eq!(got.time_ns, forged.time_ns);
+}
+
+#[test]
+fn a_record_survives_bytes_and_words() {
+    let whole = Event {
+        seq: 0x0102_0304_0506_0708,
+        lost: 0xa1a2_a3a4,
+        reserved: 0,
+        ..event(0x1112_1314_1516_1718)
+    };
+    assert_eq!(Event::from_words(&whole.to_words()), whole);
+    let kept = Event::from_valid(&whole.to_bytes(), 5);
+    assert_eq!(
+        (kept.kind, kept.code, kept.len),
+        (whole.kind, whole.code, whole.len)
+    );
+    assert_eq!(kept.data, whole.data);
+}
+
+/// W1: what a program may not say is dropped, what is invalid is refused.
+#[test]
+fn a_program_cannot_forge() {
+    let mut record = Event {
+        seq: 9,
+        time_ns: 9,
+        source: 0x8000_0001,
+        lost: 9,
+        ..Event::new(1, 2, 3, &[0xff; 4]).unwrap()
+    };
+    record.data[4..].fill(0xee);
+    assert!(Event::is_valid(&record.to_bytes()));
+    let taken = Event::from_valid(&record.to_bytes(), 1234);
+    assert_eq!(taken, Event::new(1234, 2, 3, &[0xff; 4]).unwrap());
+    assert!(taken.data[4..].iter().all(|byte| *byte == 0));
+
+    for (len, reserved, valid) in [
+        (32, 0, true),
+        (33, 0, false),
+        (u16::MAX, 0, false),
+        (0, 1, false),
+    ] {
+        let record = Event {
+            len,
+            reserved,
+            ..record
+        };
+        assert_eq!(
+            Event::is_valid(&record.to_bytes()),
+            valid,
+            "len {len}, reserved {reserved}"
+        );
+    }
+}
+
+#[test]
+fn payloads_fit_up_to_their_size() {
+    assert_eq!(EVENT_SIZE, 64);
+    assert!(Event::new(0, 0, 0, &[0; DATA_MAX]).is_some());
+    assert!(Event::new(0, 0, 0, &[0; DATA_MAX + 1]).is_none());
+    assert!(Event::new(0, 0, 0, &[0; 70000]).is_none());
+}
