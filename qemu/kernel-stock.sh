@@ -20,10 +20,10 @@ stock_find() {
 }
 
 stock_key() {
-    key_of "$STOCK_RECIPE" "$ROOT" "${STOCK_LOAD[@]}" "${STOCK_EXTRA[@]}"
+    key_of "$STOCK_RECIPE" "${ROOT##*/}" "${STOCK_LOAD[@]}" "${STOCK_EXTRA[@]}"
 }
 
-# source_ready VERSION: the kernel's source, shared by all kernels made from it.
+# source_start VERSION: the kernel's source, shared by all kernels made from it.
 SOURCE=""
 
 source_start() {
@@ -95,6 +95,8 @@ stock_make() {
 stock_unpack() {
     local release=$1 debs=$SCRATCH/packages out=$SCRATCH/kernel raw=$SCRATCH/raw name file
     mkdir -p "$out/modules" "$out/build"
+    ln -s "../${SOURCE##*/}" "$out/source"
+    ln -s "../${ROOT##*/}" "$out/root"
     unpack "$debs"/linux-binary-*.deb "$raw" '*/vmlinuz'
     unpack "$debs"/linux-headers-*.deb "$raw" '*/.config' '*/Module.symvers'
     local -a patterns=()
@@ -102,7 +104,7 @@ stock_unpack() {
         patterns+=("*/$name.ko*")
     done
     unpack "$debs"/linux-modules-*.deb "$raw" "${patterns[@]}"
-    mv "$raw/usr/lib/modules/$release/vmlinuz" "$out/image"
+    mv "$raw/usr/lib/modules/$release/vmlinuz" "$out/vmlinuz"
     mv "$raw/usr/src/linux-headers-$release"/{.config,Module.symvers} "$out/"
     printf '%s\n' "$release" >"$out/release"
     while IFS= read -r file; do
@@ -123,11 +125,15 @@ stock_prepare() {
     printf '%s\n' "${ROOT_MAKE[@]}" "KERNELRELEASE=$release" >"$out/make-args"
     # shellcheck disable=SC2016 # expanded by the inner shell
     step prepare.log "kernel $release: prepare for building Rust modules (about 75 s on 2 cores)" \
-        "$TOP/qemu/kernel-enter" "$ROOT" "$SOURCE:/evq/source:ro" "$out/build:/evq/build" -- \
+        "$TOP/qemu/kernel-enter" "$ROOT" "$SOURCE:/evq/source:ro" "$out/build:/evq/build" "$out:/evq/out" -- \
         bash -ec '
             make -C /evq/source O=/evq/build "$@" olddefconfig
             make -C /evq/source O=/evq/build "$@" prepare modules_prepare
+            # The unpacked image starts by PVH: emulated, that saves a second per boot.
+            bash /evq/source/scripts/extract-vmlinux /evq/out/vmlinuz >/evq/out/image
         ' prepare -j"$JOBS" "${ROOT_MAKE[@]}" "KERNELRELEASE=$release"
+    grep -q '^CONFIG_PVH=y' "$out/.config" || cp "$out/vmlinuz" "$out/image"
+    rm "$out/vmlinuz"
     stock_check "$out"
     mv "$out/Module.symvers" "$out/build/Module.symvers"
 }

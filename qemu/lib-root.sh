@@ -8,7 +8,7 @@
 # rust-clippy and rustfmt are for the driver's lints.
 readonly ROOT_PACKAGES=(rustc rust-src rustfmt rust-clippy bindgen
     gcc-14 gcc-14-x86-64-linux-gnu gcc libc6-dev make flex bison bc
-    libelf-dev libssl-dev openssl pahole libclang1 kmod xz-utils python3)
+    libelf-dev libssl-dev openssl pahole libclang1 kmod xz-utils zstd python3)
 # Raise it when the way the root is made changes.
 readonly ROOT_RECIPE=1
 
