@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The QEMU process and what connects us to it: four socket pairs, which
+//! need no names and end with the process.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use anyhow::Context;
+use nix::fcntl::{fcntl, FcntlArg, FdFlag};
+use nix::sys::signal::Signal;
+
+/// The program; from the package qemu-system-x86.
+pub const QEMU: &str = "qemu-system-x86_64";
+
+/// What executes the guest's instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accel {
+    /// The processor.
+    Kvm,
+    /// QEMU's translator.
+    Tcg,
+}
+
+impl fmt::Display for Accel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        })
+    }
+}
+
+/// What to boot and how.
+#[derive(Clone, Debug)]
+pub struct Hardware {
+    /// Kernel image.
+    pub image: PathBuf,
+    /// Its initramfs.
+    pub initramfs: PathBuf,
+    /// More kernel arguments.
+    pub append: String,
+    /// Virtual processors.
+    pub smp: u32,
+    /// MiB.
+    pub memory: u32,
+    /// KVM or TCG.
+    pub accel: Accel,
+    /// Socket for gdb, which QEMU makes.
+    pub gdb: Option<PathBuf>,
+    /// Where QEMU's own messages go.
+    pub messages: PathBuf,
+}
+
+/// A running machine. Dropping it ends it.
+pub struct Machine {
+    child: Child,
+    messages: PathBuf,
+    /// ttyS0: the kernel log.
+    pub log: UnixStream,
+    /// ttyS1: the command's stdio, see [`crate::wire`].
+    pub data: UnixStream,
+    /// ttyS2: control, see [`crate::wire`].
+    pub control: UnixStream,
+    /// QMP.
+    pub monitor: UnixStream,
+}
+
+impl Machine {
+    /// Starts QEMU. To be called from a thread that lives as long as the
+    /// machine: the kernel kills QEMU when that thread ends.
+    ///
+    /// # Errors
+    /// No sockets, or QEMU is not installed.
+    pub fn start(hardware: &Hardware) -> anyhow::Result<Self> {
+        let pair = || UnixStream::pair().context("making a socket pair for QEMU");
+        let (log, log_end) = pair()?;
+        let (data, data_end) = pair()?;
+        let (control, control_end) = pair()?;
+        let (monitor, monitor_end) = pair()?;
+
+        let mut command = Command::new(QEMU);
+        command
+            .args([
+                "-nodefaults",
+                "-no-user-config",
+                "-display",
+                "none",
+                "-no-reboot",
+            ])
+            .args(["-machine", "pc", "-m", &hardware.memory.to_string()])
+            .args(["-smp", &hardware.smp.to_string()])
+            .args(match hardware.accel {
+                Accel::Kvm => ["-accel", "kvm", "-cpu", "host"],
+                Accel::Tcg => ["-accel", "tcg", "-cpu", "max"],
+            })
+            .arg("-kernel")
+            .arg(&hardware.image)
+            .arg("-initrd")
+            .arg(&hardware.initramfs)
+            .args(["-append", &kernel_arguments(hardware)]);
+        for (name, end) in [
+            ("log", &log_end),
+            ("data", &data_end),
+            ("control", &control_end),
+        ] {
+            command
+                .args([
+                    "-chardev",
+                    &format!("socket,id={name},fd={}", end.as_raw_fd()),
+                ])
+                .args(["-serial", &format!("chardev:{name}")]);
+        }
+        command
+            .args([
+                "-chardev",
+                &format!("socket,id=monitor,fd={}", monitor_end.as_raw_fd()),
+            ])
+            .args(["-mon", "chardev=monitor,mode=control"]);
+        if let Some(socket) = &hardware.gdb {
+            command
+                .args([
+                    "-chardev",
+                    &format!("socket,id=gdb,server=on,wait=off,path={}", socket.display()),
+                ])
+                .args(["-gdb", "chardev:gdb"]);
+        }
+        let messages = File::create(&hardware.messages)
+            .with_context(|| format!("creating {}", hardware.messages.display()))?;
+        command
+            .stdin(Stdio::null())
+            .stdout(messages.try_clone()?)
+            .stderr(messages)
+            // Ctrl-C is for us: QEMU in our process group would end unasked.
+            .process_group(0);
+
+        let ends = [&log_end, &data_end, &control_end, &monitor_end].map(AsRawFd::as_raw_fd);
+        // SAFETY: between fork and exec only fcntl and prctl are called, which
+        // are async-signal-safe; nothing is allocated and no lock is taken.
+        unsafe { command.pre_exec(move || prepare_child(&ends)) };
+        let child = command
+            .spawn()
+            .with_context(|| format!("starting {QEMU} (apt-get install qemu-system-x86)"))?;
+        Ok(Self {
+            child,
+            messages: hardware.messages.clone(),
+            log,
+            data,
+            control,
+            monitor,
+        })
+    }
+
+    /// Ends the machine at once.
+    pub fn kill(&mut self) {
+        // It fails only for a process that has ended and was waited for.
+        let _ = self.child.kill();
+    }
+
+    /// Waits for QEMU to end. Blocks.
+    ///
+    /// # Errors
+    /// That of the system call.
+    pub fn wait(&mut self) -> anyhow::Result<ExitStatus> {
+        self.child
+            .wait()
+            .with_context(|| format!("waiting for {QEMU}"))
+    }
+
+    /// What QEMU itself has said so far.
+    #[must_use]
+    pub fn messages(&self) -> String {
+        fs::read_to_string(&self.messages)
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn prepare_child(ends: &[RawFd]) -> std::io::Result<()> {
+    for end in ends {
+        // SAFETY: the parent keeps the sockets open until spawn returns.
+        let end = unsafe { BorrowedFd::borrow_raw(*end) };
+        fcntl(end, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    }
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    Ok(())
+}
+
+fn kernel_arguments(hardware: &Hardware) -> String {
+    let mut arguments = String::from(
+        // A log that loses nothing; a panic that ends the machine instead of
+        // hanging it (and an oops is one); nothing that waits for hardware.
+        "console=ttyS0 loglevel=7 printk.devkmsg=on oops=panic panic=-1 reboot=t \
+         rdinit=/init 8250.nr_uarts=4 sysrq_always_enabled=1 mitigations=off",
+    );
+    if hardware.gdb.is_some() {
+        arguments.push_str(" nokaslr");
+    }
+    if !hardware.append.is_empty() {
+        arguments.push(' ');
+        arguments.push_str(&hardware.append);
+    }
+    arguments
+}
+
+/// The first line of `qemu-system-x86_64 --version`.
+///
+/// # Errors
+/// QEMU is not installed.
+pub fn qemu_version() -> anyhow::Result<String> {
+    let output = Command::new(QEMU)
+        .arg("--version")
+        .output()
+        .with_context(|| format!("running {QEMU} --version (apt-get install qemu-system-x86)"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+/// A folder for one run, below `target/vm`; `target/vm/last` points to it.
+/// Older ones are removed, except for the newest few.
+///
+/// # Errors
+/// It cannot be made.
+pub fn run_folder(base: &Path) -> anyhow::Result<PathBuf> {
+    const KEPT: usize = 30;
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |time| time.as_millis());
+    let folder = base.join(format!("{now}-{}", std::process::id()));
+    fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    let draft = base.join(format!("last.{}", std::process::id()));
+    // A convenience only: the folder is printed as well.
+    let _ = std::os::unix::fs::symlink(&folder, &draft)
+        .and_then(|()| fs::rename(&draft, base.join("last")));
+    let mut folders: Vec<PathBuf> = fs::read_dir(base)?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir() && !path.is_symlink())
+        .collect();
+    folders.sort();
+    for old in folders.iter().rev().skip(KEPT) {
+        let _ = fs::remove_dir_all(old);
+    }
+    Ok(folder)
+}

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `qemu/run`: from the options to the exit status.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{stderr, stdin, stdout};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::accel;
+use crate::cache::Cache;
+use crate::gdb;
+use crate::initramfs::Initramfs;
+use crate::kernel::{self, Kernel};
+use crate::machine::{run_folder, Hardware};
+use crate::options::Options;
+use crate::session::{self, CommandLimit, Limits, Outcome};
+use crate::stdio::{Notice, Stdio};
+use crate::terminal;
+use crate::verdict::Verdict;
+use crate::wire::path;
+
+/// Lines of the kernel log that a failure shows.
+const LOG_TAIL: usize = 20;
+
+/// Where `--cargo` puts the program.
+const SHIPPED: &str = "/tmp/.evq";
+
+/// Does all of it. Blocks until the machine is gone.
+///
+/// # Errors
+/// The machine could not be set up or started. All else is in the exit status.
+pub fn run(options: &Options) -> anyhow::Result<u8> {
+    let cache = Cache::open()?;
+    let kernel = Kernel::prepare(&options.kernel)?;
+    let folder = run_folder(&kernel::target().join("vm"))?;
+    let accel = accel::choose(&kernel, &cache, &folder)?;
+    let size = terminal::size();
+
+    let measured = format!("boot-{}-{accel}-{}", kernel.release, options.smp);
+    let usual = cache
+        .get(&measured)
+        .and_then(|text| text.trim().parse().ok())
+        .map(Duration::from_millis);
+    let limits = Limits {
+        boot: usual.map_or(Duration::from_secs(180), |usual| {
+            (usual * 10).max(Duration::from_secs(30))
+        }),
+        command: match (options.timeout, size) {
+            (Some(limit), _) => CommandLimit::Fixed(limit),
+            (None, Some(_)) => CommandLimit::None,
+            (None, None) => CommandLimit::Scaled(60, Duration::from_secs(120)),
+        },
+    };
+    let initramfs = initramfs(options, &kernel, size)?.write(&folder.join("initramfs.cpio"))?;
+    let hardware = Hardware {
+        image: kernel.image.clone(),
+        initramfs,
+        append: options.append.clone(),
+        smp: options.smp,
+        memory: options.memory,
+        accel,
+        gdb: options.gdb.then(|| folder.join("gdb.sock")),
+        messages: folder.join("qemu.log"),
+    };
+    let stdio = Stdio {
+        input: Box::new(stdin()),
+        out: Box::new(stdout()),
+        err: Box::new(stderr()),
+        raw: size.is_some(),
+    };
+    let log = folder.join("kernel.log");
+    let mut on_sections = |sections: &[_]| match &hardware.gdb {
+        Some(socket) => gdb::offer(&kernel, socket, sections, &folder),
+        None => Ok(()),
+    };
+    let outcome = session::run(&hardware, limits, stdio, &log, &mut on_sections)?;
+    // It can be large, and the replay makes it again.
+    fs::remove_file(&hardware.initramfs)
+        .with_context(|| format!("removing {}", hardware.initramfs.display()))?;
+    if let Some(boot) = outcome.boot {
+        cache.set(&measured, &boot.as_millis().to_string())?;
+    }
+    match outcome.interrupted {
+        // By convention: SIGPIPE, and what Ctrl-C gives.
+        Some(Notice::OutputClosed) => Ok(141),
+        Some(Notice::Escape) => {
+            eprintln!("\nevq-vm: ended by Ctrl-A x");
+            Ok(130)
+        }
+        None => Ok(judge(&outcome, &log)),
+    }
+}
+
+/// Prints what is to be said about a failure, and gives the exit status.
+fn judge(outcome: &Outcome, log: &Path) -> u8 {
+    let verdict = Verdict::of(&outcome.seen);
+    let code = verdict.exit_code();
+    if verdict.failures.is_empty() {
+        return code;
+    }
+    for failure in &verdict.failures {
+        eprintln!("evq-vm: FAILED ({}): {failure}", failure.exit_code());
+    }
+    if let Some(status) = verdict.status {
+        eprintln!("evq-vm: the command itself: {status}");
+    }
+    let lines: Vec<&str> = outcome.log.lines().collect();
+    eprintln!("evq-vm: the end of the kernel log:");
+    for line in &lines[lines.len().saturating_sub(LOG_TAIL)..] {
+        eprintln!("    {line}");
+    }
+    eprintln!("evq-vm: all of it: {}", log.display());
+    eprintln!("replay: {}", replay());
+    code
+}
+
+fn initramfs(
+    options: &Options,
+    kernel: &Kernel,
+    size: Option<(u16, u16)>,
+) -> anyhow::Result<Initramfs> {
+    let mut initramfs = Initramfs::new()?;
+    for module in &kernel.modules {
+        initramfs.module(module, true)?;
+    }
+    if !options.no_evq {
+        for (module, load) in kernel::modules(kernel)? {
+            initramfs.module(&module, load)?;
+        }
+        initramfs.program(&kernel::client()?, "/bin/evdev-client")?;
+    }
+    for module in &options.modules {
+        initramfs.module(module, true)?;
+    }
+    for (source, target) in &options.files {
+        initramfs.file(source, target)?;
+    }
+    let mut argv = options.command.clone();
+    if options.cargo
+        && let Some(program) = argv.first_mut()
+    {
+        let source = PathBuf::from(&*program);
+        let name = source
+            .file_name()
+            .context("--cargo needs the path of a program")?;
+        let target = Path::new(SHIPPED).join(name);
+        let text = target
+            .to_str()
+            .context("the name of the program is not UTF-8")?;
+        // Not below /tmp, where init mounts a tmpfs.
+        let text = text.replacen(SHIPPED, "/usr/lib/evq", 1);
+        initramfs.program(&source, &text)?;
+        *program = text.into();
+    }
+    if argv.is_empty() {
+        argv.extend(["/bin/sh", "-l"].map(OsString::from));
+    }
+    initramfs.words(path::ARGV, argv.iter().map(OsString::as_os_str));
+    let environment = environment(options.cargo);
+    initramfs.words(path::ENV, environment.iter().map(OsString::as_os_str));
+    initramfs.text(
+        path::STDIO,
+        &size.map_or("pipe\n".into(), |(rows, columns)| {
+            format!("tty {rows} {columns}\n")
+        }),
+    );
+    Ok(initramfs)
+}
+
+/// `NAME=VALUE` for the command.
+fn environment(cargo: bool) -> Vec<OsString> {
+    let mut all: Vec<OsString> = ["PATH=/bin", "HOME=/root", "USER=root"]
+        .map(Into::into)
+        .into();
+    if cargo {
+        all.push("RUST_TEST_THREADS=1".into());
+    }
+    let mut term = false;
+    for (name, value) in std::env::vars_os() {
+        let text = name.as_bytes();
+        // The places are those of the host.
+        let host_only = [
+            &b"EVQ_CACHE"[..],
+            b"EVQ_KERNEL",
+            b"EVQ_KERNEL_DIR",
+            b"EVQ_ACCEL",
+        ];
+        let passed = text.starts_with(b"EVQ_")
+            || (text.starts_with(b"RUST_") && !(cargo && text == b"RUST_TEST_THREADS"))
+            || [&b"TERM"[..], b"NO_COLOR", b"COLUMNS"].contains(&text);
+        if passed && !host_only.contains(&text) {
+            term |= text == b"TERM";
+            all.push(OsString::from_vec([text, b"=", value.as_bytes()].concat()));
+        }
+    }
+    if !term {
+        all.push("TERM=linux".into());
+    }
+    all
+}
+
+/// The command line of this run, to be pasted into a shell.
+fn replay() -> String {
+    let mut words = Vec::new();
+    for name in ["EVQ_ACCEL", "EVQ_KERNEL", "EVQ_KERNEL_DIR", "EVQ_CACHE"] {
+        if let Some(value) = std::env::var_os(name) {
+            words.push(format!("{name}={}", quote(&value)));
+        }
+    }
+    words.push(quote(kernel::checkout().join("qemu/run").as_os_str()));
+    words.extend(std::env::args_os().skip(1).map(|word| quote(&word)));
+    words.join(" ")
+}
+
+fn quote(word: &OsStr) -> String {
+    let text = word.to_string_lossy();
+    let plain = |char: char| char.is_ascii_alphanumeric() || "-_+=./:,@%".contains(char);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.into_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_quoted_words_as_they_were() {
+        for word in [
+            "plain-1.0",
+            "",
+            "two words",
+            "it's",
+            "a\nb",
+            "$HOME `x` \"y\" \\",
+        ] {
+            let script = format!("printf %s {}", quote(OsStr::new(word)));
+            let output = std::process::Command::new("sh")
+                .args(["-c", &script])
+                .output()
+                .unwrap();
+            assert_eq!(output.stdout, word.as_bytes(), "{script}");
+        }
+        assert_eq!(quote(OsStr::new("plain-1.0")), "plain-1.0");
+    }
+}
