@@ -27,7 +27,7 @@ use crate::wire::path;
 const LOG_TAIL: usize = 20;
 
 /// Where `--cargo` puts the program.
-const SHIPPED: &str = "/tmp/.evq";
+const SHIPPED: &str = "/lib/evq/cargo";
 
 /// Does all of it. Blocks until the machine is gone.
 ///
@@ -140,21 +140,8 @@ fn initramfs(
         initramfs.file(source, target)?;
     }
     let mut argv = options.command.clone();
-    if options.cargo
-        && let Some(program) = argv.first_mut()
-    {
-        let source = PathBuf::from(&*program);
-        let name = source
-            .file_name()
-            .context("--cargo needs the path of a program")?;
-        let target = Path::new(SHIPPED).join(name);
-        let text = target
-            .to_str()
-            .context("the name of the program is not UTF-8")?;
-        // Not below /tmp, where init mounts a tmpfs.
-        let text = text.replacen(SHIPPED, "/usr/lib/evq", 1);
-        initramfs.program(&source, &text)?;
-        *program = text.into();
+    if options.cargo {
+        ship(&mut initramfs, &mut argv)?;
     }
     if argv.is_empty() {
         argv.extend(["/bin/sh", "-l"].map(OsString::from));
@@ -169,6 +156,20 @@ fn initramfs(
         }),
     );
     Ok(initramfs)
+}
+
+/// Puts the program that the command names into the guest.
+fn ship(initramfs: &mut Initramfs, argv: &mut [OsString]) -> anyhow::Result<()> {
+    let program = argv.first_mut().context("--cargo needs a program")?;
+    let source = PathBuf::from(&*program);
+    let name = source
+        .file_name()
+        .and_then(OsStr::to_str)
+        .with_context(|| format!("--cargo needs the path of a program, not {program:?}"))?;
+    let target = format!("{SHIPPED}/{name}");
+    initramfs.program(&source, &target)?;
+    *program = target.into();
+    Ok(())
 }
 
 /// `NAME=VALUE` for the command.

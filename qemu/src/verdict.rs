@@ -252,10 +252,11 @@ impl Verdict {
             None if !cut && seen.garbled.is_none() => failures.push(Failure::NoStatus),
             _ => {}
         }
-        if let (Some(before), Some(after)) = seen.taint
-            && new_taint(before, after) != 0
-        {
-            failures.push(Failure::Taint(before, after));
+        match seen.taint {
+            (Some(before), Some(after)) if new_taint(before, after) != 0 => {
+                failures.push(Failure::Taint(before, after));
+            }
+            _ => {}
         }
         if seen.sent.is_some() && !seen.log_complete {
             failures.push(Failure::NoLogEnd);

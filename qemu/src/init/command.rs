@@ -14,9 +14,11 @@ use std::thread::{self, JoinHandle};
 use anyhow::Context;
 use evq_vm::wire::{path, read_frame, write_frame, Report, Status, Stream, FRAME_MAX};
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::pty::{openpty, Winsize};
 use nix::sys::signal::{kill, Signal};
 use nix::sys::termios::tcdrain;
+use nix::unistd::pipe2;
 use nix::unistd::Pid;
 
 use crate::control::{open_raw, Control};
@@ -92,15 +94,15 @@ pub(crate) fn run(control: &Control) -> anyhow::Result<Ended> {
         let to_child = File::from(copy(&pty.master)?);
         (vec![(Stream::Stdout, File::from(pty.master))], to_child)
     } else {
-        let pipe = || io::pipe().context("a pipe for the command");
+        let pipe = || pipe2(OFlag::O_CLOEXEC).context("a pipe for the command");
         let ((stdin, to_child), (out, stdout), (err, stderr)) = (pipe()?, pipe()?, pipe()?);
         command.stdin(stdin).stdout(stdout).stderr(stderr);
         (
             vec![
-                (Stream::Stdout, File::from(OwnedFd::from(out))),
-                (Stream::Stderr, File::from(OwnedFd::from(err))),
+                (Stream::Stdout, File::from(out)),
+                (Stream::Stderr, File::from(err)),
             ],
-            File::from(OwnedFd::from(to_child)),
+            File::from(to_child),
         )
     };
 
@@ -121,7 +123,7 @@ pub(crate) fn run(control: &Control) -> anyhow::Result<Ended> {
         .collect();
     let acknowledge = Arc::clone(&port);
     thread::spawn(move || feed(input, to_child, &acknowledge));
-    let status = wait_for(child.id().cast_signed())?;
+    let status = wait_for(i32::try_from(child.id())?)?;
     end_the_rest()?;
     finish(status, relays, &port)
 }
@@ -136,7 +138,7 @@ fn refused(program: &OsStr, error: &io::Error, port: &Port) -> anyhow::Result<En
     };
     let text = format!(
         "evq-init: cannot run {} in the guest: {error}\n",
-        program.display()
+        program.to_string_lossy()
     );
     let text = &text.as_bytes()[..text.len().min(FRAME_MAX)];
     let mut port = port.lock().unwrap_or_else(PoisonError::into_inner);
@@ -198,12 +200,14 @@ fn relay(stream: Stream, mut from: File, port: &Port) -> io::Result<u64> {
 fn feed(mut input: File, to_child: File, port: &Port) {
     let mut to_child = Some(to_child);
     while let Ok(Some((Stream::Stdin, data))) = read_frame(&mut input) {
-        if data.is_empty() {
-            to_child = None;
-        } else if let Some(child) = to_child.as_mut()
-            && child.write_all(&data).is_err()
-        {
-            // The command does not read any more: take the rest and drop it.
+        let gone = match to_child.as_mut() {
+            // The end of the input.
+            _ if data.is_empty() => true,
+            // A command that does not read any more: take the rest, drop it.
+            Some(child) => child.write_all(&data).is_err(),
+            None => false,
+        };
+        if gone {
             to_child = None;
         }
         let mut port = port.lock().unwrap_or_else(PoisonError::into_inner);
