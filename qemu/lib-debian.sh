@@ -22,6 +22,16 @@ mirror() {
     # shellcheck disable=SC2016 # the fields are apt's
     uri=$(apt-get indextargets --format '$(LABEL)|$(REPO_URI)' 'Created-By: Packages' |
         sed -n 's/^Debian|//p' | head -n 1)
+    if [[ -z $uri ]]; then
+        # No package lists yet, so no labels: take where this release comes from.
+        # shellcheck disable=SC2016 # the fields are apt's
+        uri=$(
+            . /etc/os-release
+            [[ ${ID:-} != debian ]] ||
+                apt-get indextargets --no-release-info --format '$(RELEASE)|$(REPO_URI)' 'Created-By: Packages' |
+                sed -n "s/^${VERSION_CODENAME:-none}|//p" | head -n 1
+        )
+    fi
     [[ -n $uri ]] ||
         die "apt on this machine knows no Debian mirror, so there is nowhere to get a kernel from" \
             "add a 'deb' line for Debian to the apt sources and run apt-get update," \

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# A list of what one can do; the work is in qemu/, tests/ and cargo.
+
+# stock, rt, tiny, or the directory of a kernel tree that you built.
+KERNEL ?= stock
+# The kernel that "make module" builds for, unless KERNEL= is given.
+KDIR ?= /lib/modules/$(shell uname -r)/build
+
+TARGET := x86_64-unknown-linux-gnu
+MODULE_FOR := $(if $(filter command line environment,$(origin KERNEL)),$(KERNEL),$(KDIR))
+
+# Where rustup puts cargo, for shells that did not read the profile.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.PHONY: help demo test shell module client gdb lint fmt clean distclean setup kernel vm-module
+
+help: ## this list
+	@printf 'make TARGET [KERNEL=stock|rt|tiny|/tree] [KDIR=/tree]\n\n'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-10s %s\n", $$1, $$2 }'
+
+demo: vm-module client ## key presses in an emulated machine, printed by evdev-client
+	@qemu/demo --kernel $(KERNEL)
+
+test: vm-module client ## everything that proves it; ends with the counts
+	@tests/all $(KERNEL)
+
+shell: vm-module client ## a shell in the virtual machine
+	@qemu/run --kernel $(KERNEL)
+
+module: ## evq.ko for the running kernel, for KDIR=/tree or for KERNEL=NAME
+	@qemu/module $(MODULE_FOR)
+
+client: ## the static evdev-client
+	@RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --release -p evdev-client --target $(TARGET)
+
+gdb: vm-module client ## a debugger on the virtual machine's kernel
+	@qemu/setup gdb
+	@qemu/run --kernel $(KERNEL) --gdb
+
+lint: kernel ## format and lint checks of both sides
+	@tests/all --lint $(KERNEL)
+
+fmt: kernel ## format both sides
+	@cargo fmt --all
+	@qemu/module --fmt $(KERNEL)
+
+clean: ## remove what was built in the checkout
+	@rm -rf target
+
+distclean: clean ## also remove kernels and build roots (the cache)
+	@qemu/kernel --remove
+
+setup:
+	@qemu/setup
+
+kernel: setup
+	@qemu/kernel $(KERNEL) >/dev/null
+
+vm-module: kernel
+	@qemu/module $(KERNEL) >/dev/null
