@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The contract, clause by clause, against the real module in a VM.
+//!
+//! One file per behaviour; each test names the clauses that it holds the
+//! device to. The tests make system calls themselves, so that they judge the
+//! device and not the library. They run one after the other (the runner sets
+//! `RUST_TEST_THREADS=1`): signals and modules belong to the whole machine.
+//!
+//! Nothing waits for time to pass. Whoever has to be blocked is seen to be
+//! blocked (`support::worker`), and the limits in here only turn a hang into a
+//! failure.
+
+mod support;
+
+mod read;
+mod write;

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the tests share.
+
+pub(crate) mod device;
+pub(crate) mod memory;
+pub(crate) mod worker;
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// Far more than anything in here takes, also on a slow machine that emulates
+/// a slow machine.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// What `poll` says about the fd right now.
+pub(crate) fn readiness(fd: impl AsFd, asked: PollFlags) -> PollFlags {
+    let mut fds = [PollFd::new(fd.as_fd(), asked)];
+    poll(&mut fds, PollTimeout::ZERO).expect("poll without waiting");
+    fds[0].revents().expect("poll knows all of these flags")
+}
+
+/// Waits until the fd is readable (or has failed); panics when it takes too long.
+pub(crate) fn until_readable(fd: BorrowedFd<'_>, what: &str) {
+    let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
+    let limit = PollTimeout::try_from(LIMIT).expect("a minute fits");
+    let count = poll(&mut fds, limit).unwrap_or_else(|errno| panic!("polling {what}: {errno}"));
+    assert_eq!(count, 1, "{what} was not readable within {LIMIT:?}");
+}
