@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The QEMU process and what connects us to it: four socket pairs, which
+//! The QEMU process and what connects us to it: socket pairs, which
 //! need no names and end with the process.
 
 use std::fmt;
@@ -13,6 +13,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use anyhow::Context;
 use nix::fcntl::{fcntl, FcntlArg, FdFlag};
 use nix::sys::signal::Signal;
+
+use crate::wire::VIRTIO_PORT;
 
 /// The program; from the package qemu-system-x86.
 pub const QEMU: &str = "qemu-system-x86_64";
@@ -64,6 +66,8 @@ pub struct Machine {
     pub log: UnixStream,
     /// ttyS1: the command's stdio, see [`crate::wire`].
     pub data: UnixStream,
+    /// The virtio port for the same.
+    pub fast_data: UnixStream,
     /// ttyS2: control, see [`crate::wire`].
     pub control: UnixStream,
     /// QMP.
@@ -80,6 +84,7 @@ impl Machine {
         let pair = || UnixStream::pair().context("making a socket pair for QEMU");
         let (log, log_end) = pair()?;
         let (data, data_end) = pair()?;
+        let (fast_data, fast_data_end) = pair()?;
         let (control, control_end) = pair()?;
         let (monitor, monitor_end) = pair()?;
 
@@ -121,6 +126,11 @@ impl Machine {
                 &format!("socket,id=monitor,fd={}", monitor_end.as_raw_fd()),
             ])
             .args(["-mon", "chardev=monitor,mode=control"]);
+        command
+            .arg("-chardev")
+            .arg(format!("socket,id=fast,fd={}", fast_data_end.as_raw_fd()))
+            .args(["-device", "virtio-serial-pci", "-device"])
+            .arg(format!("virtserialport,chardev=fast,name={VIRTIO_PORT}"));
         if let Some(socket) = &hardware.gdb {
             command
                 .args([
@@ -138,7 +148,14 @@ impl Machine {
             // Ctrl-C is for us: QEMU in our process group would end unasked.
             .process_group(0);
 
-        let ends = [&log_end, &data_end, &control_end, &monitor_end].map(AsRawFd::as_raw_fd);
+        let ends = [
+            &log_end,
+            &data_end,
+            &fast_data_end,
+            &control_end,
+            &monitor_end,
+        ]
+        .map(AsRawFd::as_raw_fd);
         // SAFETY: between fork and exec only fcntl and prctl are called, which
         // are async-signal-safe; nothing is allocated and no lock is taken.
         unsafe { command.pre_exec(move || prepare_child(&ends)) };
@@ -150,6 +167,7 @@ impl Machine {
             messages: hardware.messages.clone(),
             log,
             data,
+            fast_data,
             control,
             monitor,
         })
@@ -200,9 +218,9 @@ fn prepare_child(ends: &[RawFd]) -> std::io::Result<()> {
 
 fn kernel_arguments(hardware: &Hardware) -> String {
     let mut arguments = String::from(
-        // A log that loses nothing; a panic that ends the machine instead of
+        // A log that loses nothing, whatever level the command sets; a panic that ends the machine instead of
         // hanging it (and an oops is one); nothing that waits for hardware.
-        "console=ttyS0 loglevel=7 printk.devkmsg=on oops=panic panic=-1 reboot=t \
+        "console=ttyS0 ignore_loglevel printk.devkmsg=on oops=panic panic=-1 reboot=t \
          rdinit=/init 8250.nr_uarts=4 sysrq_always_enabled=1 mitigations=off",
     );
     if hardware.gdb.is_some() {

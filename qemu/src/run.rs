@@ -87,7 +87,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     match outcome.interrupted {
         // By convention: SIGPIPE, and what Ctrl-C gives.
         Some(Notice::OutputClosed) => Ok(141),
-        Some(Notice::Escape) => {
+        Some(Notice::Escape | Notice::OutputComplete) => {
             eprintln!("\nevq-vm: ended by Ctrl-A x");
             Ok(130)
         }

@@ -14,10 +14,10 @@ use anyhow::Context;
 use crate::klog;
 use crate::machine::{Hardware, Machine};
 use crate::qmp::Qmp;
-use crate::stdio::{self, Notice, Stdio};
+use crate::stdio::{self, Notice, Received, Stdio};
 use crate::terminal::{self, RawMode};
 use crate::verdict::{Observed, Phase};
-use crate::wire::{Report, LOG_END, VERSION};
+use crate::wire::{DataPort, Report, LOG_END, VERSION};
 
 /// How long each part may take.
 #[derive(Clone, Copy, Debug)]
@@ -89,14 +89,6 @@ pub fn run(
     let (events, inbox) = channel();
     let mut machine = Machine::start(hardware)?;
     let log = keep_log(machine.log.try_clone()?, file);
-    let (acknowledge, acknowledged) = stdio::acknowledgements();
-    let data = stdio::forward(
-        machine.data.try_clone()?,
-        stdio.out,
-        stdio.err,
-        acknowledge,
-        notice_to(&events),
-    );
     listen(machine.control.try_clone()?, events.clone());
     let mut session = Session {
         control: machine.control.try_clone()?,
@@ -110,7 +102,9 @@ pub fn run(
         sections: Vec::new(),
         on_sections,
         raw: None,
-        input: Some((stdio.input, stdio.raw, acknowledged, events)),
+        stdio: Some((stdio, events)),
+        output: None,
+        output_complete: false,
     };
     let interrupted = session.attend(&mut machine)?;
     drop(session.raw.take());
@@ -119,11 +113,13 @@ pub fn run(
     if !status.success() && session.seen.overdue.is_none() && interrupted.is_none() {
         session.seen.qemu_failed = Some(format!("{status}; {}", machine.messages()));
     }
-    let received = data
-        .join()
-        .map_err(|_| anyhow::anyhow!("the thread for output panicked"))?;
-    session.seen.received = (received.out, received.err);
-    session.seen.garbled = received.garbled;
+    if let Some(output) = session.output.take() {
+        let received = output
+            .join()
+            .map_err(|_| anyhow::anyhow!("the thread for output panicked"))?;
+        session.seen.received = (received.out, received.err);
+        session.seen.garbled = received.garbled;
+    }
     let log = log
         .join()
         .map_err(|_| anyhow::anyhow!("the thread for the kernel log panicked"))?
@@ -138,8 +134,6 @@ pub fn run(
     })
 }
 
-type Input = (Box<dyn Read + Send>, bool, Receiver<()>, Sender<Event>);
-
 struct Session<'a> {
     control: UnixStream,
     inbox: Receiver<Event>,
@@ -153,8 +147,10 @@ struct Session<'a> {
     sections: Vec<Report>,
     on_sections: OnSections<'a>,
     raw: Option<RawMode>,
-    /// Until the command starts: before that the guest would echo it.
-    input: Option<Input>,
+    /// Until the command starts; only then it is known which port is used.
+    stdio: Option<(Stdio, Sender<Event>)>,
+    output: Option<JoinHandle<Received>>,
+    output_complete: bool,
 }
 
 impl Session<'_> {
@@ -177,6 +173,10 @@ impl Session<'_> {
                 },
                 Ok(Event::ControlClosed) | Err(RecvTimeoutError::Disconnected) => {
                     return Ok(interrupted);
+                }
+                Ok(Event::Notice(Notice::OutputComplete)) => {
+                    self.output_complete = true;
+                    self.part();
                 }
                 Ok(Event::Notice(notice)) => {
                     interrupted = Some(notice);
@@ -231,10 +231,13 @@ impl Session<'_> {
                 self.seen.init_failed = Some(text);
                 self.enter(Phase::End);
             }
-            Report::Start => {
+            Report::Start(port) => {
                 (self.on_sections)(&self.sections)?;
                 self.enter(Phase::Command);
-                self.start_input(machine)?;
+                self.start_stdio(match port {
+                    DataPort::Serial => &machine.data,
+                    DataPort::Virtio => &machine.fast_data,
+                })?;
             }
             Report::Ask { id, words } => {
                 let answer = match self.request(&words, machine) {
@@ -248,26 +251,45 @@ impl Session<'_> {
                 self.seen.status = Some(status);
                 self.enter(Phase::End);
             }
-            Report::Done { out, err } => self.seen.sent = Some((out, err)),
+            Report::Done { out, err } => {
+                self.seen.sent = Some((out, err));
+                self.part();
+            }
         }
         Ok(())
     }
 
-    fn start_input(&mut self, machine: &Machine) -> anyhow::Result<()> {
-        let Some((input, raw, acknowledged, events)) = self.input.take() else {
+    /// Lets the guest reset the machine, once all has arrived.
+    fn part(&mut self) {
+        if self.output_complete && self.seen.sent.is_some() {
+            // A machine that is gone is noticed elsewhere.
+            let _ = self.control.write_all(b"bye\n");
+        }
+    }
+
+    fn start_stdio(&mut self, port: &UnixStream) -> anyhow::Result<()> {
+        let Some((stdio, events)) = self.stdio.take() else {
             return Ok(());
         };
-        if raw {
+        let (acknowledge, acknowledged) = stdio::acknowledgements();
+        if stdio.raw {
             self.raw = Some(RawMode::enter()?);
             let control = self.control.try_clone()?;
             terminal::watch_size(move |rows, columns| {
                 let _ = (&control).write_all(format!("size {rows} {columns}\n").as_bytes());
             })?;
         }
+        self.output = Some(stdio::forward(
+            port.try_clone()?,
+            stdio.out,
+            stdio.err,
+            acknowledge,
+            notice_to(&events),
+        ));
         stdio::feed(
-            input,
-            raw,
-            machine.data.try_clone()?,
+            stdio.input,
+            stdio.raw,
+            port.try_clone()?,
             acknowledged,
             notice_to(&events),
         );

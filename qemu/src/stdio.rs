@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
-use crate::wire::{read_frame, write_frame, Stream, FRAME_MAX};
+use crate::wire::{read_frame, write_frame, Stream, STDIN_MAX};
 
 /// The key that asks for [`Notice::Escape`] when `x` follows: Ctrl-A.
 const ESCAPE: u8 = 1;
@@ -14,6 +14,8 @@ const ESCAPE: u8 = 1;
 /// Something that the session has to know at once.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Notice {
+    /// All of the guest's output is here.
+    OutputComplete,
     /// Nobody reads our output any more.
     OutputClosed,
     /// The user wants the machine to end.
@@ -80,6 +82,10 @@ pub fn forward(
                 }
             };
             let (to, count) = match stream {
+                Stream::Stdout if data.is_empty() => {
+                    notice(Notice::OutputComplete);
+                    continue;
+                }
                 Stream::Stdout => (&mut out, &mut received.out),
                 Stream::Stderr => (&mut err, &mut received.err),
                 Stream::Stdin => {
@@ -107,7 +113,7 @@ pub fn feed(
     notice: impl Fn(Notice) + Send + 'static,
 ) {
     thread::spawn(move || {
-        let mut buffer = [0; FRAME_MAX];
+        let mut buffer = [0; STDIN_MAX];
         let mut keys = Escape::default();
         loop {
             let count = match input.read(&mut buffer) {
@@ -224,7 +230,7 @@ mod tests {
     fn input_goes_out_frame_by_frame_and_ends() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let (acknowledge, acknowledged) = acknowledgements();
-        let input = vec![b'x'; FRAME_MAX + 1];
+        let input = vec![b'x'; STDIN_MAX + 1];
         feed(
             Box::new(io::Cursor::new(input)),
             false,
@@ -232,7 +238,7 @@ mod tests {
             acknowledged,
             |_| {},
         );
-        for length in [FRAME_MAX, 1, 0] {
+        for length in [STDIN_MAX, 1, 0] {
             let (stream, data) = read_frame(&mut theirs).unwrap().unwrap();
             assert_eq!((stream, data.len()), (Stream::Stdin, length));
             acknowledge.send(()).ok();

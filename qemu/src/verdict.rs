@@ -236,8 +236,7 @@ impl Verdict {
         match seen.overdue {
             Some((Phase::Boot | Phase::Setup, limit)) => failures.push(Failure::NoBoot(limit)),
             Some((Phase::Command, limit)) => failures.push(Failure::Hang(limit)),
-            Some((Phase::End, limit)) => failures.push(Failure::NoEnd(limit)),
-            None => {}
+            Some((Phase::End, _)) | None => {}
         }
         // What follows would only repeat that the run was cut short.
         let cut = !failures.is_empty();
@@ -249,8 +248,14 @@ impl Verdict {
                 sent,
                 received: seen.received,
             }),
-            None if !cut && seen.garbled.is_none() => failures.push(Failure::NoStatus),
+            None if !cut && seen.garbled.is_none() && seen.overdue.is_none() => {
+                failures.push(Failure::NoStatus)
+            }
             _ => {}
+        }
+        // Behind missing output: init waits for that to arrive.
+        if let Some((Phase::End, limit)) = seen.overdue {
+            failures.push(Failure::NoEnd(limit));
         }
         match seen.taint {
             (Some(before), Some(after)) if new_taint(before, after) != 0 => {

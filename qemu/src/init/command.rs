@@ -2,29 +2,32 @@
 //! Runs the command and carries its stdio over the data port.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use anyhow::Context;
-use evq_vm::wire::{path, read_frame, write_frame, Report, Status, Stream, FRAME_MAX};
+use evq_vm::wire::{
+    path, read_frame, write_frame, DataPort, Report, Status, Stream, FRAME_MAX, SERIAL_DATA,
+    VIRTIO_PORT,
+};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::pty::{openpty, Winsize};
 use nix::sys::signal::{kill, Signal};
-use nix::sys::termios::tcdrain;
 use nix::unistd::pipe2;
 use nix::unistd::Pid;
 
 use crate::control::{open_raw, Control};
 use crate::read;
 
-const PORT: &str = "/dev/ttyS1";
+const SERIAL: &str = "/dev/ttyS1";
 
 /// How the command ended and how much it has written.
 pub(crate) struct Ended {
@@ -40,10 +43,8 @@ pub(crate) fn run(control: &Control) -> anyhow::Result<Ended> {
     let argv = words(path::ARGV)?;
     let (program, arguments) = argv.split_first().context("the command is empty")?;
     let stdio = read(path::STDIO)?;
-    let port = open_raw(PORT)?;
-    let input = port
-        .try_clone()
-        .with_context(|| format!("duplicating {PORT}"))?;
+    let (kind, port) = open_port()?;
+    let input = port.try_clone().context("duplicating the data port")?;
     let port: Port = Arc::new(Mutex::new(port));
 
     let terminal = stdio.strip_prefix("tty ");
@@ -106,7 +107,7 @@ pub(crate) fn run(control: &Control) -> anyhow::Result<Ended> {
         )
     };
 
-    control.send(&Report::Start)?;
+    control.send(&Report::Start(kind))?;
     let child = command.spawn();
     // It holds ends of the pipes, which would keep them from ending.
     drop(command);
@@ -142,8 +143,9 @@ fn refused(program: &OsStr, error: &io::Error, port: &Port) -> anyhow::Result<En
     );
     let text = &text.as_bytes()[..text.len().min(FRAME_MAX)];
     let mut port = port.lock().unwrap_or_else(PoisonError::into_inner);
-    write_frame(&mut *port, Stream::Stderr, text).with_context(|| format!("writing to {PORT}"))?;
-    tcdrain(&*port).with_context(|| format!("draining {PORT}"))?;
+    write_frame(&mut *port, Stream::Stderr, text)
+        .and_then(|()| write_frame(&mut *port, Stream::Stdout, b""))
+        .context("writing to the data port")?;
     Ok(Ended {
         status: Status::Exited(code),
         out: 0,
@@ -164,9 +166,30 @@ fn finish(
     });
     let out = written.next().transpose()?.unwrap_or(0);
     let err = written.next().transpose()?.unwrap_or(0);
-    let port = port.lock().unwrap_or_else(PoisonError::into_inner);
-    tcdrain(&*port).with_context(|| format!("draining {PORT}"))?;
+    let mut port = port.lock().unwrap_or_else(PoisonError::into_inner);
+    write_frame(&mut *port, Stream::Stdout, b"").context("writing to the data port")?;
     Ok(Ended { status, out, err })
+}
+
+/// The virtio port, or else the serial one.
+fn open_port() -> anyhow::Result<(DataPort, File)> {
+    if !read("/proc/cmdline")?.contains(SERIAL_DATA) {
+        // Without the driver there is no such folder.
+        let ports = fs::read_dir("/sys/class/virtio-ports");
+        for port in ports.into_iter().flatten().flatten() {
+            let name = fs::read_to_string(port.path().join("name")).unwrap_or_default();
+            if name.trim() == VIRTIO_PORT {
+                let path = Path::new("/dev").join(port.file_name());
+                let file = OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .open(&path)
+                    .with_context(|| format!("opening {} in the guest", path.display()))?;
+                return Ok((DataPort::Virtio, file));
+            }
+        }
+    }
+    Ok((DataPort::Serial, open_raw(SERIAL)?))
 }
 
 fn words(file: &str) -> anyhow::Result<Vec<OsString>> {

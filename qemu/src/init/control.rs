@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{channel, Sender};
+use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -39,6 +39,7 @@ struct Shared {
     last_id: AtomicU64,
     /// The slave of the command's terminal, if it has one.
     terminal: Mutex<Option<String>>,
+    bye: Mutex<Option<Sender<()>>>,
 }
 
 /// The guest's end of the control port.
@@ -71,6 +72,17 @@ impl Control {
             .terminal
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(slave);
+    }
+
+    /// Receives when the host has all the output.
+    pub(crate) fn bye(&self) -> Receiver<()> {
+        let (sender, receiver) = channel();
+        *self
+            .shared
+            .bye
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        receiver
     }
 
     /// Starts to take lines of the host and requests of vm-ctl.
@@ -142,6 +154,11 @@ impl Shared {
                 let _ = Command::new("/bin/busybox")
                     .args(["stty", "-F", slave, "rows", rows, "cols", columns])
                     .status();
+            }
+        } else if line == "bye" {
+            if let Some(bye) = &*self.bye.lock().unwrap_or_else(PoisonError::into_inner) {
+                // Init has given up on it then.
+                let _ = bye.send(());
             }
         } else {
             eprintln!("evq-init: a line of the host that is not understood: {line:?}");

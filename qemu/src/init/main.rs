@@ -53,6 +53,7 @@ fn run() -> anyhow::Result<()> {
         control.send(&section)?;
     }
     control.serve()?;
+    let bye = control.bye();
     let ended = command::run(&control)?;
     control.send(&Report::Status(ended.status))?;
     control.send(&Report::Tainted {
@@ -63,7 +64,10 @@ fn run() -> anyhow::Result<()> {
     control.send(&Report::Done {
         out: ended.out,
         err: ended.err,
-    })
+    })?;
+    // What is under way in a device when the machine is reset is lost.
+    bye.recv()
+        .context("waiting for the host to have all output")
 }
 
 fn give_up(text: &str) {
