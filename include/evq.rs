@@ -72,7 +72,10 @@ impl Queue {
     ///
     /// Process context. Fails with `EINVAL` for a bad name or a capacity that is not a power of
     /// two from 64 to 1048576, `EEXIST` if there is such a queue, `ENOMEM`.
-    #[allow(dead_code, reason = "not every module that includes this file has its own queue")]
+    #[allow(
+        dead_code,
+        reason = "not every module that includes this file has its own queue"
+    )]
     pub(crate) fn create(name: &CStr, capacity: u32) -> Result<Self> {
         // SAFETY: `name` ends with a NUL.
         let raw = from_err_ptr(unsafe { evq_queue_create(name.as_char_ptr(), capacity) })?;
