@@ -165,7 +165,9 @@ pub enum Error {
     },
 
     /// More loops than the handler has slots for.
-    #[error("this process already has {limit} loops on SIGIO; drop one first or use epoll or poll")]
+    #[error(
+        "this process already has {limit} loops on SIGIO; drop one first or use epoll or poll"
+    )]
     TooManyLoops {
         /// How many there may be.
         limit: usize,

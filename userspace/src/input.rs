@@ -11,7 +11,7 @@ use evdev::{
     RelativeAxisCode, RepeatCode, SoundCode, SwitchCode, SynchronizationCode, UInputCode,
 };
 
-use crate::device::{Filled, Options, read_records};
+use crate::device::{read_records, Filled, Options};
 use crate::error::{Error, Result};
 use crate::source::Source;
 use crate::sys;

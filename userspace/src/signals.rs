@@ -4,7 +4,7 @@
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::error::{Error, Result};
@@ -31,11 +31,12 @@ impl StopSignals {
     /// [`Error::System`] (out of descriptors, say).
     pub fn new(signals: &[Signal]) -> Result<StopSignals> {
         let mask: SigSet = signals.iter().copied().collect();
-        let before = SigSet::thread_get_mask().map_err(Error::system("read", "the signal mask"))?;
-        mask.thread_block()
-            .map_err(Error::system("block", "signals"))?;
+        // Before it blocks anything: what fails here leaves the mask as it was.
         let fd = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
             .map_err(Error::system("create", "a signalfd"))?;
+        let before = mask
+            .thread_swap_mask(SigmaskHow::SIG_BLOCK)
+            .map_err(Error::system("block", "signals"))?;
         Ok(StopSignals {
             fd,
             before,

@@ -11,9 +11,8 @@ use nix::errno::Errno;
 
 use crate::uapi;
 
-// Generic values, the same on all architectures that Rust's std supports
-// except for none of these; libc has them on no gnu target. `tests/uapi.rs`
-// compares them with <fcntl.h>.
+// libc has these on no gnu target. `tests/uapi.rs` compares them with
+// <fcntl.h>.
 #[doc(hidden)]
 pub const F_SETSIG: c_int = 10;
 #[doc(hidden)]
@@ -41,18 +40,8 @@ pub struct OwnerEx {
 }
 
 impl OwnerEx {
-    /// This process: any thread of it that does not block the signal.
-    #[must_use]
-    pub fn this_process() -> OwnerEx {
-        OwnerEx {
-            type_: F_OWNER_PID,
-            pid: nix::unistd::getpid().as_raw(),
-        }
-    }
-
     /// The calling thread. Once it has exited, signals vanish (U11).
-    #[must_use]
-    pub fn this_thread() -> OwnerEx {
+    pub(crate) fn this_thread() -> OwnerEx {
         OwnerEx {
             type_: F_OWNER_TID,
             pid: nix::unistd::gettid().as_raw(),

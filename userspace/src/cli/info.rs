@@ -5,10 +5,10 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use evq::uapi::INFO_RETIRED;
-use evq::{Queue, device};
+use evq::{device, Queue};
 
-use super::Format;
 use super::exit::Exit;
+use super::Format;
 
 /// Print the state of a queue.
 ///

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use evq::input::{Input, Stamped};
-use evq::{Event, Source, uapi};
+use evq::{uapi, Event, Source};
 use serde::Serialize;
 
-use super::{Format, hex};
+use super::{hex, Format};
 
 /// Version of the JSON objects; fields may be added without a new one.
 const JSON_VERSION: u32 = 1;

@@ -8,12 +8,12 @@ use anyhow::bail;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use evq::input::{RawInput, Stamped};
 use evq::via::Kind;
-use evq::{AnyDevice, Event, Filled, Position, StopSignals, Token, Watcher, device};
+use evq::{device, AnyDevice, Event, Filled, Position, StopSignals, Token, Watcher};
 use nix::sys::signal::Signal;
 
-use super::Format;
 use super::exit::Exit;
 use super::output::Output;
+use super::Format;
 
 /// Records per read.
 const BATCH: usize = 256;

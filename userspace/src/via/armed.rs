@@ -7,7 +7,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{fcntl, FcntlArg, OFlag};
 
 use crate::error::{Error, Result};
 use crate::sys::{self, OwnerEx};
@@ -41,9 +41,14 @@ impl Armed {
         Ok(armed)
     }
 
-    /// With SIGIO to `owner`, which must be able to take it by now: its
-    /// default action kills (U1).
-    pub(super) fn with_sigio(fd: BorrowedFd<'_>, name: &str, owner: OwnerEx) -> Result<Armed> {
+    /// With SIGIO to the calling thread, which must be able to take it by now:
+    /// the default action kills (U1).
+    ///
+    /// Not to the process: any thread may be picked for that, one that blocks
+    /// SIGIO for a signalfd included, which would take the signal away from
+    /// the handler; and after disarming there would be no telling whether one
+    /// is still on its way.
+    pub(super) fn with_sigio(fd: BorrowedFd<'_>, name: &str) -> Result<Armed> {
         let mut armed = Armed::new(fd, name, true)?;
         let fd = armed.fd.as_fd();
         let before = sys::owner(fd)
@@ -51,7 +56,8 @@ impl Armed {
             .map_err(Error::system("ask for the signal owner of", name))?;
         armed.signal_before = Some(before);
         let fd = armed.fd.as_fd();
-        sys::set_owner(fd, owner).map_err(Error::system("direct the signals of", name))?;
+        sys::set_owner(fd, OwnerEx::this_thread())
+            .map_err(Error::system("direct the signals of", name))?;
         // Whoever had the description before may have left another signal.
         sys::set_signal(fd, 0).map_err(Error::system("set the signal of", name))?;
         armed.set_async(name)?;

@@ -8,8 +8,8 @@
 //! past it: it comes back with EAGAIN, and there is no gap.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::Signal;
 
-use super::armed::{Armed, Table, duplicate};
+use super::armed::{duplicate, Armed, Table};
 use super::bridge::Handler;
 use super::poll::poll_readable;
 use super::sigio::Unblocked;

@@ -16,7 +16,7 @@ use libc::c_int;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::signal::{sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
 
 use crate::error::{Error, Result};
 
@@ -96,20 +96,22 @@ impl Drop for Handler {
         let Some(before) = installed.before.take() else {
             return;
         };
-        // A SIGIO that is still pending would meet the default action, which
-        // kills (U9). Ignoring a signal discards what is pending of it.
-        let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
-        if let Ok(now) = set_action(&ignore) {
+        // Nothing is pending that the default action could kill for: signals
+        // were for the watcher's own thread, which has taken the last of them
+        // on its way back from disarming (U9).
+        if let Ok(now) = set_action(&before) {
             let ours = matches!(now.handler(), SigHandler::Handler(f) if ptr::fn_addr_eq(f, OURS));
-            // Somebody has installed a handler since: theirs stays.
-            let _ = set_action(if ours { &before } else { &now });
+            if !ours {
+                // Somebody has installed a handler since: theirs stays.
+                let _ = set_action(&now);
+            }
         }
     }
 }
 
 fn set_action(action: &SigAction) -> Result<SigAction> {
-    // SAFETY: the handler is async-signal-safe, see `on_signal`; the others
-    // are SIG_IGN or what the system gave us.
+    // SAFETY: the handler is async-signal-safe, see `on_signal`; any other
+    // action is what the system gave us.
     unsafe { sigaction(Signal::SIGIO, action) }
         .map_err(Error::system("install a handler for", "SIGIO"))
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::epoll::{self, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use super::armed::{Armed, Table, Watched, duplicate};
-use super::{Kind, Via, millis};
+use super::armed::{duplicate, Armed, Table, Watched};
+use super::{millis, Kind, Via};
 use crate::error::{Error, Result};
 use crate::watcher::Token;
 

@@ -5,10 +5,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 
-use super::armed::{Armed, Table, Watched, duplicate};
-use super::{Kind, Via, millis};
+use super::armed::{duplicate, Armed, Table, Watched};
+use super::{millis, Kind, Via};
 use crate::error::{Error, Result};
 use crate::watcher::Token;
 

@@ -5,10 +5,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::select::{FD_SETSIZE, FdSet, select};
+use nix::sys::select::{select, FdSet, FD_SETSIZE};
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use super::armed::{Armed, Table, Watched, duplicate};
+use super::armed::{duplicate, Armed, Table, Watched};
 use super::{Kind, Via};
 use crate::error::{Error, Result};
 use crate::watcher::Token;

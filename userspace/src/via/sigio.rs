@@ -6,11 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::sys::signal::{SigSet, Signal};
 
-use super::Kind;
 use super::bridge::{Handler, Slot};
 use super::woken::{Wake, Woken};
+use super::Kind;
 use crate::error::{Error, Result};
-use crate::sys::OwnerEx;
 
 /// The handler's eventfd. Fields are dropped in this order.
 #[derive(Debug)]
@@ -37,12 +36,6 @@ impl<const PIPE: bool> HandlerWake<PIPE> {
 
 impl<const PIPE: bool> Wake for HandlerWake<PIPE> {
     const KIND: Kind = if PIPE { Kind::SelfPipe } else { Kind::Sigio };
-
-    fn owner(&self) -> OwnerEx {
-        // The handler does not care which thread it runs on, and the process
-        // outlives its threads (U11).
-        OwnerEx::this_process()
-    }
 
     fn clear(&self) -> Result<()> {
         self.slot.clear()

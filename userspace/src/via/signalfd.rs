@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `signalfd`: SIGIO is blocked and read from a descriptor; no handler.
+//!
+//! A signalfd takes what was sent to the reading thread and what was sent to
+//! the process as a whole. So any other user of SIGIO in this process must have
+//! its signals sent to its own thread, as all mechanisms here do.
 
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use super::Kind;
 use super::woken::{Wake, Woken};
+use super::Kind;
 use crate::error::{Error, Result};
-use crate::sys::OwnerEx;
 
 #[derive(Debug)]
 pub(super) struct FdWake {
@@ -21,16 +24,16 @@ pub(super) struct FdWake {
 }
 
 pub(super) fn new() -> Result<Woken<FdWake>> {
-    let mask = SigSet::thread_get_mask().map_err(Error::system("read", "the signal mask"))?;
     let sigio = SigSet::from(Signal::SIGIO);
-    sigio
-        .thread_block()
-        .map_err(Error::system("block", "SIGIO"))?;
+    // Before it blocks anything: what fails here leaves the mask as it was.
     let fd = SignalFd::with_flags(&sigio, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(Error::system("create", "a signalfd"))?;
+    let before = sigio
+        .thread_swap_mask(SigmaskHow::SIG_BLOCK)
+        .map_err(Error::system("block", "SIGIO"))?;
     Woken::new(FdWake {
         fd,
-        was_blocked: mask.contains(Signal::SIGIO),
+        was_blocked: before.contains(Signal::SIGIO),
         _not_send: PhantomData,
     })
 }
@@ -44,12 +47,6 @@ impl FdWake {
 
 impl Wake for FdWake {
     const KIND: Kind = Kind::Signalfd;
-
-    fn owner(&self) -> OwnerEx {
-        // Another thread that does not block SIGIO would take the signal, and
-        // its default action kills. A signal to this thread stays here.
-        OwnerEx::this_thread()
-    }
 
     fn clear(&self) -> Result<()> {
         self.drain().map_err(Error::system("read", "the signalfd"))

@@ -11,12 +11,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::io::Interest;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout as limit;
 
-use super::armed::{Armed, Table, Watched, duplicate};
+use super::armed::{duplicate, Armed, Table, Watched};
 use super::poll::poll_readable;
 use super::{Kind, Via};
 use crate::error::{Error, Result};

@@ -10,19 +10,15 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use super::armed::{Armed, Table, Watched, duplicate};
-use super::{Kind, Via, millis};
+use super::armed::{duplicate, Armed, Table, Watched};
+use super::{millis, Kind, Via};
 use crate::error::{Error, Result};
-use crate::sys::OwnerEx;
 use crate::watcher::Token;
 
 /// Where SIGIO becomes readable.
 pub(super) trait Wake: AsFd + fmt::Debug {
     /// Which mechanism this makes.
     const KIND: Kind;
-
-    /// Whom the signal goes to.
-    fn owner(&self) -> OwnerEx;
 
     /// Takes all wake-ups back.
     fn clear(&self) -> Result<()>;
@@ -62,7 +58,7 @@ impl<W: Wake> Via for Woken<W> {
     }
 
     fn arm(&mut self, fd: BorrowedFd<'_>, name: &str) -> Result<Token> {
-        let armed = Armed::with_sigio(fd, name, self.wake.owner())?;
+        let armed = Armed::with_sigio(fd, name)?;
         Ok(self.sources.insert(Watched::Armed(armed)))
     }
 
