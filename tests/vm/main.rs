@@ -12,5 +12,8 @@
 
 mod support;
 
+mod account;
+mod fault;
+mod interrupt;
 mod read;
 mod write;

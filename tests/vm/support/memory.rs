@@ -49,6 +49,13 @@ impl Pages {
         unsafe { mprotect(start, PAGE, ProtFlags::PROT_NONE) }.expect("mprotect of one page");
     }
 
+    /// Leaves one page readable only.
+    pub(crate) fn make_read_only(&self, page: usize) {
+        let start = self.pointer(page * PAGE).cast();
+        // SAFETY: As in `forbid`.
+        unsafe { mprotect(start, PAGE, ProtFlags::PROT_READ) }.expect("mprotect of one page");
+    }
+
     pub(crate) fn pointer(&self, at: usize) -> NonNull<u8> {
         assert!(at <= self.bytes.get());
         // SAFETY: Within the mapping or one past its end.
@@ -108,7 +115,6 @@ pub(crate) struct Absent {
 
 const UFFD_API: u64 = 0xaa;
 const UFFDIO_REGISTER_MODE_MISSING: u64 = 1;
-/// The faults of system calls too, not only those of the program itself.
 const UFFD_MSG_SIZE: usize = 32;
 
 #[repr(C)]
