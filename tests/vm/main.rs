@@ -13,7 +13,9 @@
 mod support;
 
 mod account;
+mod batch;
 mod fault;
 mod interrupt;
+mod poll;
 mod read;
 mod write;

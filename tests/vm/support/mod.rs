@@ -3,6 +3,9 @@
 
 pub(crate) mod device;
 pub(crate) mod memory;
+pub(crate) mod modules;
+pub(crate) mod process;
+pub(crate) mod signals;
 pub(crate) mod worker;
 
 use std::os::fd::{AsFd, BorrowedFd};

@@ -76,14 +76,25 @@ fn current_call(tid: Pid) -> Option<String> {
     std::fs::read_to_string(format!("/proc/{tid}/syscall")).ok()
 }
 
+/// The state of the thread as in /proc/PID/stat.
+fn state(tid: Pid) -> Option<char> {
+    let line = std::fs::read_to_string(format!("/proc/{tid}/stat")).ok()?;
+    line.rsplit_once(") ")?.1.chars().next()
+}
+
 /// Waits until a thread (or process) sleeps in this system call.
 ///
 /// For one that is running, or only waits for its turn on the processor, the
-/// kernel says "running" there: a number means that it has gone to sleep.
+/// kernel says "running" there: a number means that it has gone to sleep. One
+/// that is being woken can still show the number, so it has to be asleep after
+/// that as well.
 pub(crate) fn until_blocked_in(tid: Pid, call: libc::c_long) {
     let wanted = format!("{call} ");
     until(
-        || current_call(tid).is_some_and(|line| line.starts_with(&wanted)),
+        || {
+            current_call(tid).is_some_and(|line| line.starts_with(&wanted))
+                && state(tid) == Some('S')
+        },
         || format!("thread {tid} to sleep in system call {call}, it is in {:?}", current_call(tid)),
     );
 }
