@@ -76,6 +76,8 @@ pub fn forward(
                 Ok(None) => return received,
                 Err(error) => {
                     received.garbled = Some(error.to_string());
+                    // As complete as it will ever be.
+                    notice(Notice::OutputComplete);
                     // QEMU must not stall on a full socket.
                     let _ = io::copy(&mut port, &mut io::sink());
                     return received;
@@ -223,7 +225,10 @@ mod tests {
         let received = forward.join().unwrap();
         assert_eq!(received.out, 6);
         assert!(received.garbled.unwrap().contains("0x6c"));
-        assert_eq!(noticed.iter().collect::<Vec<_>>(), [Notice::OutputClosed]);
+        assert_eq!(
+            noticed.iter().collect::<Vec<_>>(),
+            [Notice::OutputClosed, Notice::OutputComplete]
+        );
     }
 
     #[test]

@@ -112,7 +112,10 @@ fn steps(steps: &[Step<'_>], patient: bool) -> anyhow::Result<()> {
         match answer.trim_end() {
             "ok" => {}
             "" => anyhow::bail!("no answer of the host to: {words}"),
-            other => anyhow::bail!("the host could not do: {words}: {other}"),
+            other => {
+                let why = other.strip_prefix("error ").unwrap_or(other);
+                anyhow::bail!("the host could not do: {words}: {why}");
+            }
         }
         if let (Some(keyboard), Some(value)) = (keyboard.as_mut(), value) {
             keyboard.wait_for(value).with_context(|| words)?;
