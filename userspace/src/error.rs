@@ -154,6 +154,17 @@ pub enum Error {
         name: String,
     },
 
+    /// The descriptor was opened with `O_ASYNC`: Linux then keeps the flag,
+    /// registers nothing, and takes neither back.
+    #[error(
+        "{name} was opened with O_ASYNC, which leaves it unable to send signals for good; \
+         open it without (and arm it afterwards), or use another mechanism, such as epoll"
+    )]
+    OpenedAsync {
+        /// The descriptor.
+        name: String,
+    },
+
     /// Another part of the process handles the signal.
     #[error(
         "{signal} already has a handler in this process, which is left alone; \

@@ -13,6 +13,7 @@ use std::thread;
 use evq::via::Kind;
 use evq::{Error, Event, Filled, Queue, Watcher};
 use nix::errno::Errno;
+use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::{self, SaFlags, SigAction, SigHandler, SigSet, Signal};
 
 fn disposition(handler: SigHandler) -> SigAction {
@@ -83,10 +84,12 @@ fn strangers_files_survive_a_storm() {
     let done = AtomicBool::new(false);
     // So that the storm meets a handler at any time.
     let _keeper = Watcher::new(Kind::Sigio).unwrap();
+    // The handler wakes the watchers of the thread that it runs on.
+    let here = pthread_self();
     thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                signal::raise(Signal::SIGIO).unwrap();
+                pthread_kill(here, Signal::SIGIO).unwrap();
             }
         });
         for _ in 0..2_000 {

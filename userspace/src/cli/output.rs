@@ -3,15 +3,44 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
 
 use evq::input::{Input, Stamped};
-use evq::{uapi, Event, Source};
+use evq::{uapi, Event, Source, StopSignals};
+use nix::errno::Errno;
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use serde::Serialize;
 
 use super::{hex, Format};
 
 /// Version of the JSON objects; fields may be added without a new one.
 const JSON_VERSION: u32 = 1;
+
+/// What became of the lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Flushed {
+    /// All are written.
+    All,
+    /// The reader does not take them and a signal asks to stop.
+    Stuck,
+}
+
+/// The length of the lines that fit into `most` bytes, of one line at least.
+fn whole_lines(bytes: &[u8], most: usize) -> usize {
+    let end_of = |part: &[u8]| {
+        part.iter()
+            .rposition(|&byte| byte == b'\n')
+            .map(|at| at + 1)
+    };
+    if bytes.len() <= most {
+        return bytes.len();
+    }
+    end_of(&bytes[..most]).unwrap_or_else(|| {
+        let first = bytes.iter().position(|&byte| byte == b'\n');
+        first.map_or(bytes.len(), |at| at + 1)
+    })
+}
 
 /// Collects lines and writes them at once.
 #[derive(Debug)]
@@ -144,12 +173,38 @@ impl Output {
         }
     }
 
-    /// Writes what was collected.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(self.lines.as_bytes())?;
+    /// Writes what was collected, unless the reader does not take it and a
+    /// signal asks to stop: then `Flushed::Stuck`, with the rest kept.
+    pub(super) fn flush(&mut self, stop: &StopSignals) -> io::Result<Flushed> {
+        let stdout = io::stdout();
+        let mut rest = self.lines.as_bytes();
+        while !rest.is_empty() {
+            let mut fds = [
+                PollFd::new(stdout.as_fd(), PollFlags::POLLOUT),
+                PollFd::new(stop.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut fds, PollTimeout::NONE) {
+                Err(Errno::EINTR) => continue,
+                result => result?,
+            };
+            if !fds[0].any().unwrap_or(true) {
+                let written = self.lines.len() - rest.len();
+                self.lines.drain(..written);
+                return Ok(Flushed::Stuck);
+            }
+            // A pipe that polls writable takes this much without blocking.
+            let piece = &rest[..whole_lines(rest, libc::PIPE_BUF)];
+            (&stdout).write_all(piece)?;
+            rest = &rest[piece.len()..];
+        }
         self.lines.clear();
-        stdout.flush()
+        stdout.lock().flush()?;
+        Ok(Flushed::All)
+    }
+
+    /// Lines that were collected and not written.
+    pub(super) fn unwritten(&self) -> usize {
+        self.lines.lines().count()
     }
 
     fn line(&mut self, device: &str, line: &str) {
@@ -239,6 +294,15 @@ mod tests {
         let mut event = Event::new(0, 0, &17_u64.to_ne_bytes()).unwrap();
         event.source = 0x8002_0000;
         assert!(lines(Format::Text, &event).ends_with(" timer:0   type 0 code 0 tick 17\n"));
+    }
+
+    #[test]
+    fn pieces_end_with_a_line() {
+        assert_eq!(whole_lines(b"ab\ncd\n", 100), 6);
+        assert_eq!(whole_lines(b"ab\ncd\n", 5), 3);
+        assert_eq!(whole_lines(b"ab\ncd\n", 3), 3);
+        assert_eq!(whole_lines(b"abcd\nef\n", 2), 5);
+        assert_eq!(whole_lines(b"abcd", 2), 4);
     }
 
     #[test]

@@ -4,15 +4,15 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{bail, Context as _};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use evq::input::{RawInput, Stamped};
 use evq::via::Kind;
-use evq::{device, AnyDevice, Event, Filled, Position, StopSignals, Token, Watcher};
+use evq::{device, AnyDevice, Event, Filled, Position, Queue, StopSignals, Token, Watcher};
 use nix::sys::signal::Signal;
 
 use super::exit::Exit;
-use super::output::Output;
+use super::output::{Flushed, Output};
 use super::Format;
 
 /// Records per read.
@@ -140,7 +140,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             .map(|w| title(&w.device))
             .collect::<evq::Result<Vec<_>>>()?;
         output.banner(&names, args.via.name());
-        output.flush()?;
     }
     let mut watch = Loop {
         args,
@@ -177,6 +176,14 @@ fn title(device: &AnyDevice) -> evq::Result<String> {
     })
 }
 
+/// How many events have been posted that the next reads would tell of. None
+/// if the queue does not say: this is for a summary on the way out.
+fn unread(queue: &Queue) -> u64 {
+    queue
+        .info()
+        .map_or(0, |info| (info.posted + 1).saturating_sub(info.next))
+}
+
 struct Loop<'a> {
     args: &'a Args,
     stop: StopSignals,
@@ -188,6 +195,9 @@ struct Loop<'a> {
 
 impl Loop<'_> {
     fn run(&mut self) -> anyhow::Result<Exit> {
+        if self.output.flush(&self.stop)? == Flushed::Stuck {
+            return self.stuck();
+        }
         let mut events = vec![Event::default(); BATCH];
         let mut inputs = vec![RawInput::default(); BATCH];
         let mut remaining = self.args.num_events;
@@ -228,7 +238,9 @@ impl Loop<'_> {
                         ),
                     };
                     came = true;
-                    self.output.flush()?;
+                    if self.output.flush(&self.stop)? == Flushed::Stuck {
+                        return self.stuck();
+                    }
                     if let Some(left) = &mut remaining {
                         *left -= count;
                         if *left == 0 {
@@ -249,11 +261,28 @@ impl Loop<'_> {
         }
     }
 
+    /// A signal came while the reader of the output took nothing.
+    fn stuck(&self) -> anyhow::Result<Exit> {
+        let signal = self
+            .stop
+            .next()?
+            .context("the signalfd was readable and had no signal")?;
+        let lines = self.output.unwritten();
+        eprintln!(
+            "evdev-client: the reader of standard output is stuck: {lines} lines not written"
+        );
+        Ok(Exit::Signal(signal))
+    }
+
     fn summary(&self, why: &str) {
         for watched in &self.watched {
             let (name, delivered) = (watched.device.name(), watched.delivered);
-            let losses = match watched.device {
-                AnyDevice::Queue(_) => format!("lost {}", watched.lost),
+            let losses = match &watched.device {
+                // With it, the numbers add up to what was posted.
+                AnyDevice::Queue(queue) => match unread(queue) {
+                    0 => format!("lost {}", watched.lost),
+                    unread => format!("lost {}, left unread {unread}", watched.lost),
+                },
                 // The device does not say how many events an overflow cost.
                 AnyDevice::Input(_) => format!("overflows {}", watched.overflows),
             };

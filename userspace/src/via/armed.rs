@@ -66,25 +66,26 @@ impl Armed {
 
     fn set_async(&self, name: &str) -> Result<()> {
         let fd = self.fd.as_fd();
+        let failed = Error::system("set O_ASYNC on", name);
         let arm = || {
-            let now = flags(fd)?;
-            // After open(O_ASYNC) the flag is set but nothing registered, and
-            // setting it again is no change (K3): clear it first.
-            if now.contains(OFlag::O_ASYNC) {
-                set_flags(fd, now - OFlag::O_ASYNC)?;
-            }
-            set_flags(fd, now | OFlag::O_ASYNC)?;
-            flags(fd)
+            let before = flags(fd)? - OFlag::O_ASYNC;
+            // Whoever had it armed may have armed another thread. And after
+            // open(O_ASYNC) the flag is there and nothing registered; then it
+            // cannot even be cleared, and setting it is no change (K3).
+            set_flags(fd, before)?;
+            let cleared = flags(fd)?;
+            set_flags(fd, before | OFlag::O_ASYNC)?;
+            Ok((cleared, flags(fd)?))
         };
-        match arm() {
+        let (cleared, armed) = arm().map_err(failed)?;
+        let name = || name.to_owned();
+        if cleared.contains(OFlag::O_ASYNC) {
+            Err(Error::OpenedAsync { name: name() })
+        } else if !armed.contains(OFlag::O_ASYNC) {
             // Without fasync the call succeeds and does nothing (U3).
-            Ok(now) if !now.contains(OFlag::O_ASYNC) => Err(Error::NoAsync { name: name.into() }),
-            Ok(_) => Ok(()),
-            Err(errno) => Err(Error::System {
-                action: "set O_ASYNC on",
-                name: name.into(),
-                errno,
-            }),
+            Err(Error::NoAsync { name: name() })
+        } else {
+            Ok(())
         }
     }
 

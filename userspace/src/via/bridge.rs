@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From a signal handler to a descriptor that a loop can wait on.
 //!
-//! The handler runs anywhere, between any two instructions of any thread. So
-//! it does nothing but load integers and call write(2), and keeps errno (U15).
-//! What it writes to stays open for the life of the process: a handler may
-//! have loaded a number just before its watcher was dropped, and would put
-//! eight bytes into whatever file got that number next.
+//! The handler runs between any two instructions. So it does nothing but load
+//! integers and call gettid(2) and write(2), and keeps errno (U15). It runs on
+//! the thread of the watcher that the signal is for, and wakes the watchers of
+//! that thread only. What it writes to stays open for the life of the process:
+//! were a handler on another thread to load a number just before its watcher
+//! is dropped, it would put eight bytes into whatever file gets that number
+//! next.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use libc::c_int;
+use libc::{c_int, pid_t};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -22,16 +24,25 @@ use crate::error::{Error, Result};
 
 /// Watchers on SIGIO at a time, of each kind of descriptor.
 pub(super) const SLOTS: usize = 16;
-const NOBODY: c_int = -1;
 
-/// Where the handler writes to; eventfds first, then pipes.
-static TARGETS: [AtomicI32; 2 * SLOTS] = [const { AtomicI32::new(NOBODY) }; 2 * SLOTS];
+/// Where the handler writes to, and on which thread: eventfds first, then
+/// pipes. Both in one word, so that they always belong together.
+static TARGETS: [AtomicU64; 2 * SLOTS] = [const { AtomicU64::new(NOBODY) }; 2 * SLOTS];
+const NOBODY: u64 = u64::MAX;
+
+fn packed(thread: pid_t, fd: c_int) -> u64 {
+    // Neither is negative.
+    (u64::from(thread as u32) << 32) | u64::from(fd as u32)
+}
 
 extern "C" fn on_signal(_signal: c_int) {
     let errno = Errno::last_raw();
-    for target in &TARGETS {
-        let fd = target.load(Ordering::Acquire);
-        if fd != NOBODY {
+    // SAFETY: gettid(2) has no preconditions.
+    let thread = unsafe { libc::gettid() };
+    for slot in &TARGETS {
+        let target = slot.load(Ordering::Acquire);
+        if target != NOBODY && target >> 32 == u64::from(thread as u32) {
+            let fd = target as u32 as c_int;
             let one = 1_u64;
             // SAFETY: write(2) is async-signal-safe, and reads the eight bytes
             // of `one`. The descriptor is never closed. It is non-blocking:
@@ -170,9 +181,14 @@ impl Slot {
             }
         };
         in_use[index] = true;
-        let target = ends.write.as_ref().unwrap_or(&ends.read).as_raw_fd();
+        drop(in_use);
+        let slot = Slot { index };
+        // What the owner before has not cleared is no news for this one.
+        slot.clear()?;
+        let fd = ends.write.as_ref().unwrap_or(&ends.read).as_raw_fd();
+        let target = packed(nix::unistd::gettid().as_raw(), fd);
         TARGETS[index].store(target, Ordering::Release);
-        Ok(Slot { index })
+        Ok(slot)
     }
 
     /// Takes all wake-ups back. To be done before the sources are read (U16).

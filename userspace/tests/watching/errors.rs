@@ -34,6 +34,30 @@ fn u3_descriptors_without_fasync_are_refused() {
 }
 
 #[test]
+fn k3_a_description_opened_with_o_async_is_refused_where_linux_leaves_it_unarmed() {
+    use nix::fcntl::{open, OFlag};
+    use nix::sys::stat::Mode;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("fifo");
+    nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
+    let flags_of_open = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_ASYNC;
+    let fifo = open(&path, flags_of_open, Mode::empty()).unwrap();
+    assert!(flags(&fifo) & libc::O_ASYNC != 0);
+    let error = Watcher::new(Kind::Sigio)
+        .unwrap()
+        .arm(&fifo, "fifo")
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::OpenedAsync { name } if name == "fifo"),
+        "{error}"
+    );
+    Watcher::new(Kind::Epoll)
+        .unwrap()
+        .arm(&fifo, "fifo")
+        .unwrap();
+}
+
+#[test]
 fn epoll_refuses_regular_files() {
     let file = tempfile::tempfile().unwrap();
     let error = Watcher::new(Kind::Epoll)

@@ -157,31 +157,26 @@ fn owner(queue: &Queue) -> i32 {
 }
 
 #[test]
-fn k3_a_description_that_claims_to_be_armed_is_armed_for_real() {
-    use nix::fcntl::{fcntl, FcntlArg, OFlag};
-    watchdog();
-    // As open(O_ASYNC) leaves it: a fifo registers nothing, yet has the flag.
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("fifo");
-    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let open = |flags| {
-        nix::fcntl::open(
-            &path,
-            flags | OFlag::O_CLOEXEC,
-            nix::sys::stat::Mode::empty(),
-        )
-    };
-    let read_end = open(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_ASYNC).unwrap();
-    let mut writer = crate::carrier::Writer::from(open(OFlag::O_WRONLY).unwrap());
-    assert!(fcntl(&read_end, FcntlArg::F_GETFL).unwrap() & libc::O_ASYNC != 0);
-    let queue = Queue::from_fd(read_end, "fifo");
-    let mut watcher = Watcher::new(Kind::Sigio).unwrap();
-    let token = watcher.arm(&queue, "fifo").unwrap();
-    // Past the first report, only a signal can tell.
-    watcher.wait(Some(Duration::ZERO)).unwrap();
-    assert_eq!(read(&queue, 64), None);
-    post(&mut writer, [7]);
-    assert_eq!(collect(&mut watcher, &queue, token, 64, 1), [7]);
+fn c5_a_source_beside_is_told_until_it_is_read() {
+    everywhere(|kind, carrier| {
+        let (queue, _writer) = carrier.open();
+        let stop = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).unwrap();
+        let mut watcher = Watcher::new(kind).unwrap();
+        let beside = watcher.also(&stop, "the eventfd").unwrap();
+        let token = watcher.arm(&queue, queue.name()).unwrap();
+        stop.write(1).unwrap();
+        for _ in 0..3 {
+            loop {
+                let ready = watcher.wait(None).unwrap();
+                if ready.contains(&beside) {
+                    break;
+                }
+                if ready.contains(&token) {
+                    assert_eq!(read(&queue, 64), None);
+                }
+            }
+        }
+    });
 }
 
 #[test]
