@@ -13,10 +13,10 @@ readonly STOCK_LOAD=(evdev uinput)
 readonly STOCK_EXTRA=(psmouse virtio_input)
 
 stock_find() {
-    local flavour=$1 found
-    found=$(compgen -G "$CACHE/kernel-*-$flavour-$(stock_key)" | sort -V | tail -n 1) || true
+    local flavour=$1
     # "amd64" must not find "rt-amd64".
-    printf '%s\n' "$found" | grep -E "/kernel-[0-9.]+\\+deb[0-9]+-$flavour-[0-9a-f]+\$" || true
+    compgen -G "$CACHE/kernel-*-$flavour-$(stock_key)" |
+        grep -E "/kernel-[0-9.]+\\+deb[0-9]+-$flavour-[0-9a-f]+\$" | sort -V | tail -n 1 || true
 }
 
 stock_key() {
