@@ -34,6 +34,7 @@ const SHIPPED: &str = "/lib/evq/cargo";
 /// # Errors
 /// The machine could not be set up or started. All else is in the exit status.
 pub fn run(options: &Options) -> anyhow::Result<u8> {
+    terminal::block_size_signal()?;
     let cache = Cache::open()?;
     let kernel = Kernel::prepare(&options.kernel)?;
     let folder = run_folder(&kernel::target().join("vm"))?;

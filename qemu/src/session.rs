@@ -277,7 +277,7 @@ impl Session<'_> {
             let control = self.control.try_clone()?;
             terminal::watch_size(move |rows, columns| {
                 let _ = (&control).write_all(format!("size {rows} {columns}\n").as_bytes());
-            })?;
+            });
         }
         self.output = Some(stdio::forward(
             port.try_clone()?,

@@ -44,21 +44,26 @@ impl Drop for RawMode {
     }
 }
 
-/// Calls `changed` with rows and columns whenever the size changes. Has to be
-/// called before other threads are started: they inherit the blocked signal.
+/// Keeps SIGWINCH for [`watch_size`]. Has to be called before any thread is
+/// started: a thread that does not block the signal would swallow it.
 ///
 /// # Errors
 /// The signal cannot be blocked.
-pub fn watch_size(changed: impl Fn(u16, u16) + Send + 'static) -> anyhow::Result<()> {
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGWINCH);
-    signals.thread_block().context("blocking SIGWINCH")?;
+pub fn block_size_signal() -> anyhow::Result<()> {
+    size_signal().thread_block().context("blocking SIGWINCH")
+}
+
+/// Calls `changed` with rows and columns whenever the size changes.
+pub fn watch_size(changed: impl Fn(u16, u16) + Send + 'static) {
     thread::spawn(move || {
-        while signals.wait().is_ok() {
+        while size_signal().wait().is_ok() {
             if let Some((rows, columns)) = size() {
                 changed(rows, columns);
             }
         }
     });
-    Ok(())
+}
+
+fn size_signal() -> SigSet {
+    SigSet::from(Signal::SIGWINCH)
 }
