@@ -49,7 +49,7 @@ source_finish() {
         return
     fi
     finish source.log
-    mv -T "$SCRATCH/source" "$SOURCE"
+    publish "$SCRATCH/source" "$SOURCE"
 }
 
 # stock FLAVOUR: prints the directory of the newest good kernel of a flavour.
@@ -87,7 +87,7 @@ stock_make() {
     source_finish
     root_finish
     stock_prepare "$release"
-    mv -T "$SCRATCH/kernel" "$CACHE/kernel-$release-$(stock_key)"
+    publish "$SCRATCH/kernel" "$CACHE/kernel-$release-$(stock_key)"
     say "stock kernel: ready in $(clock "$begin")"
 }
 

@@ -53,7 +53,7 @@ root_finish() {
     fi
     finish buildroot.log
     mkdir -p "$SCRATCH"/root/evq/{source,build,checkout,out,packages}
-    mv -T "$SCRATCH/root" "$ROOT"
+    publish "$SCRATCH/root" "$ROOT"
 }
 
 # check_toolchain CONFIG: the compilers in the root against those that built

@@ -81,6 +81,12 @@ remove() {
     done
 }
 
+# publish DIRECTORY TARGET: give a complete directory its final name. One that
+# is there already is as good, and may be in use.
+publish() {
+    [[ -d $2 ]] || mv -T -- "$1" "$2"
+}
+
 SCRATCH=""
 
 # One provisioning at a time; what a killed one left behind goes first.
