@@ -9,6 +9,7 @@ use crate::{
         SOURCE_KERNEL, //
     },
     published::Published,
+    queue::Notify, //
 };
 use kernel::{
     error::from_result,
@@ -34,15 +35,16 @@ static DEFAULT: Atomic<*const Published> = Atomic::new(core::ptr::null());
 /// # Invariants
 ///
 /// `DEFAULT` points to the queue in here, which does not move.
-pub(crate) struct DefaultQueue(KBox<Published>);
+pub(crate) struct DefaultQueue(#[expect(dead_code, reason = "owned")] KBox<Published>);
 
 impl DefaultQueue {
     /// Makes `published` the default queue. Called once, when the module is loaded.
-    pub(crate) fn new(published: Published) -> Result<Self> {
-        let published = KBox::new(published, GFP_KERNEL)?;
+    ///
+    /// Cannot fail, for it is published already.
+    pub(crate) fn new(published: KBox<Published>) -> Self {
         // INVARIANT: What is in a box stays where it is.
         DEFAULT.store(&*published, Release);
-        Ok(Self(published))
+        Self(published)
     }
 }
 
@@ -50,7 +52,6 @@ impl Drop for DefaultQueue {
     fn drop(&mut self) {
         // Nobody asks for it any more: whoever uses the symbols keeps this module loaded.
         DEFAULT.store(core::ptr::null(), Release);
-        self.0.retire();
     }
 }
 
@@ -87,9 +88,10 @@ pub(crate) unsafe extern "C" fn evq_post(
         // SAFETY: By the safety requirement.
         let queue = unsafe { published(queue) }?.queue();
         // SAFETY: By the safety requirement.
-        let data = unsafe { slice(data.cast::<u8>(), len) }?;
-        let event = Event::new(source | SOURCE_KERNEL, kind, code, data).ok_or(EINVAL)?;
-        queue.post(core::iter::once(event))?;
+        let event = unsafe { slice(data.cast::<u8>(), len) }
+            .and_then(|data| Event::new(source | SOURCE_KERNEL, kind, code, data));
+        let event = event.ok_or_else(|| queue.refuse(1, EINVAL))?;
+        queue.post(core::iter::once(event), Notify::WhenLegal)?;
         Ok(0)
     })
 }
@@ -110,15 +112,13 @@ pub(crate) unsafe extern "C" fn evq_post_batch(
         // SAFETY: By the safety requirement.
         let queue = unsafe { published(queue) }?.queue();
         // SAFETY: By the safety requirement.
-        let records = unsafe { slice(events.cast::<[u8; EVENT_SIZE]>(), count) }?;
-        if !records.iter().all(Event::is_valid) {
-            return Err(EINVAL);
-        }
-        queue.post(
-            records
-                .iter()
-                .map(|record| Event::from_valid(record, source | SOURCE_KERNEL)),
-        )?;
+        let records = unsafe { slice(events.cast::<[u8; EVENT_SIZE]>(), count) }
+            .filter(|records| records.iter().all(Event::is_valid))
+            .ok_or_else(|| queue.refuse(count, EINVAL))?;
+        let events = records
+            .iter()
+            .map(|record| Event::from_valid(record, source | SOURCE_KERNEL));
+        queue.post(events, Notify::WhenLegal)?;
         Ok(0)
     })
 }
@@ -139,10 +139,7 @@ pub(crate) unsafe extern "C" fn evq_queue_create(
         }
         // SAFETY: By the safety requirement.
         let name = unsafe { CStr::from_char_ptr(name) };
-        Ok(KBox::new(
-            Published::additional(name, capacity)?,
-            GFP_KERNEL,
-        )?)
+        Published::additional(name, capacity)
     };
     match create() {
         Ok(queue) => KBox::into_raw(queue),
@@ -161,8 +158,7 @@ pub(crate) unsafe extern "C" fn evq_queue_retire(queue: *mut Published) {
     if let Ok(queue) = kernel::error::from_err_ptr(queue) {
         if !queue.is_null() {
             // SAFETY: It came out of a box in `evq_queue_create`, and is given back once.
-            let mut queue = unsafe { KBox::from_raw(queue) };
-            queue.retire();
+            drop(unsafe { KBox::from_raw(queue) });
         }
     }
 }
@@ -170,11 +166,11 @@ pub(crate) unsafe extern "C" fn evq_queue_retire(queue: *mut Published) {
 /// # Safety
 ///
 /// `data` must be null or valid for reading `len` elements during `'a`.
-unsafe fn slice<'a, T>(data: *const T, len: usize) -> Result<&'a [T]> {
+unsafe fn slice<'a, T>(data: *const T, len: usize) -> Option<&'a [T]> {
     match (data.is_null(), len) {
-        (_, 0) => Ok(&[]),
-        (true, _) => Err(EINVAL),
+        (_, 0) => Some(&[]),
+        (true, _) => None,
         // SAFETY: By the safety requirement; every `T` here is made of bytes.
-        (false, len) => Ok(unsafe { core::slice::from_raw_parts(data, len) }),
+        (false, len) => Some(unsafe { core::slice::from_raw_parts(data, len) }),
     }
 }

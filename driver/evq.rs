@@ -53,8 +53,9 @@ impl kernel::Module for EvqModule {
             ),
             err => pr_err!("/dev/evq with capacity={capacity} cannot be made: {err:?}\n"),
         })?;
+        // Nothing may fail from here on, see `Published`.
         Ok(Self {
-            _default: capi::DefaultQueue::new(default)?,
+            _default: capi::DefaultQueue::new(default),
         })
     }
 }

@@ -30,7 +30,7 @@ impl Published {
     /// Makes the queue `/dev/evq`, which keeps the last `capacity` events.
     ///
     /// Process context; fails as [`Queue::new`] and [`Registration::register`] do.
-    pub(crate) fn default_queue(capacity: u32) -> Result<Self> {
+    pub(crate) fn default_queue(capacity: u32) -> Result<KBox<Self>> {
         Self::new(CString::try_from_fmt(fmt!("evq"))?, capacity)
     }
 
@@ -38,7 +38,7 @@ impl Published {
     ///
     /// As [`Published::default_queue`]; also fails with `EINVAL` if the name is empty, longer than
     /// [`NAME_MAX`] or has anything in it but ASCII letters, digits, `_` and `-`.
-    pub(crate) fn additional(name: &CStr, capacity: u32) -> Result<Self> {
+    pub(crate) fn additional(name: &CStr, capacity: u32) -> Result<KBox<Self>> {
         let bytes = name.to_bytes();
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
         if bytes.is_empty() || bytes.len() > NAME_MAX || !bytes.iter().all(plain) {
@@ -48,27 +48,35 @@ impl Published {
         Self::new(CString::try_from_fmt(fmt!("evq-{name}"))?, capacity)
     }
 
-    fn new(node: CString, capacity: u32) -> Result<Self> {
+    fn new(node: CString, capacity: u32) -> Result<KBox<Self>> {
         let queue = Queue::new(capacity)?;
-        let registration = KBox::pin_init(
-            Registration::register(node, MODE, &FOPS, queue.clone()),
+        let mut published = KBox::new(
+            Self {
+                queue: queue.clone(),
+                registration: None,
+            },
             GFP_KERNEL,
         )?;
-        Ok(Self {
-            queue,
-            registration: Some(registration),
-        })
+        // Nothing can fail from here on: a program may have it open, and a module whose
+        // initialisation fails is gone whoever has its files open.
+        published.registration = Some(KBox::pin_init(
+            Registration::register(node, MODE, &FOPS, queue),
+            GFP_KERNEL,
+        )?);
+        Ok(published)
     }
 
     /// The queue itself.
     pub(crate) fn queue(&self) -> &Queue {
         &self.queue
     }
+}
 
+impl Drop for Published {
     /// Takes the device node away, then ends the queue for those who have it open (P3).
     ///
     /// In this order nobody can open it in between and never be told. May sleep.
-    pub(crate) fn retire(&mut self) {
+    fn drop(&mut self) {
         if self.registration.take().is_some() {
             self.queue.retire();
         }

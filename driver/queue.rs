@@ -26,6 +26,7 @@ use crate::{
         Writer, //
     },
 };
+use core::ops::Deref;
 use kernel::{
     prelude::*,
     static_lock_class,
@@ -53,6 +54,12 @@ pub(crate) const CAPACITY_MIN: u32 = BATCH_MAX as u32;
 /// Most events that a ring holds: 64 MiB.
 pub(crate) const CAPACITY_MAX: u32 = 1 << 20;
 
+/// Most open files of one queue.
+///
+/// A post walks over those that wait, and the kernel over those that are armed whenever one is
+/// added or removed: without a bound, any program that may read could slow down all producers.
+pub(crate) const SUBSCRIBERS_MAX: u64 = 4096;
+
 /// Those who want to be told: sleepers, pollers and the list of asynchronous readers.
 #[pin_data]
 pub(crate) struct Watchers {
@@ -76,6 +83,15 @@ impl Handler for Watchers {
     }
 }
 
+/// Where everybody is told from, after a post.
+#[derive(Clone, Copy)]
+pub(crate) enum Notify {
+    /// From here: the caller is in process context and holds nothing.
+    Here,
+    /// From here if the caller certainly holds no spin lock, else from an `irq_work`.
+    WhenLegal,
+}
+
 /// A queue of events.
 #[pin_data]
 pub(crate) struct Queue {
@@ -85,6 +101,7 @@ pub(crate) struct Queue {
     writer: IrqLock<Option<Writer>>,
     #[pin]
     watchers: IrqWork<Watchers>,
+    instance: u64,
     refused: Atomic<u64>,
     subscribers: Atomic<u64>,
 }
@@ -106,12 +123,13 @@ impl Queue {
         Arc::pin_init(
             try_pin_init!(Self {
                 ring,
-                writer <- IrqLock::new(Some(writer)),
+                writer <- IrqLock::new(Some(writer), c"evq_writer", static_lock_class!()),
                 watchers <- IrqWork::new::<Error>(pin_init!(Watchers {
                     wait <- WaitQueue::new(c"evq", static_lock_class!()),
                     fasync <- FasyncList::new(),
                     retired: Atomic::new(false),
                 }? Error)),
+                instance: context::random_id(),
                 refused: Atomic::new(0),
                 subscribers: Atomic::new(0),
             }),
@@ -141,6 +159,17 @@ impl Queue {
         self.watchers.retired.load(Acquire)
     }
 
+    /// Tells this queue from all others.
+    pub(crate) fn instance(&self) -> u64 {
+        self.instance
+    }
+
+    /// Counts `count` events as refused, and returns why.
+    pub(crate) fn refuse(&self, count: usize, why: Error) -> Error {
+        self.refused.fetch_add(count as u64, Relaxed);
+        why
+    }
+
     /// Events that were refused.
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Relaxed)
@@ -151,32 +180,23 @@ impl Queue {
         self.subscribers.load(Relaxed)
     }
 
-    /// Counts an open file.
-    pub(crate) fn subscribe(&self) {
-        self.subscribers.fetch_add(1, Relaxed);
-    }
-
-    /// Counts a closed file.
-    pub(crate) fn unsubscribe(&self) {
-        self.subscribers.fetch_add(u64::MAX, Relaxed);
-    }
-
     /// Posts up to [`BATCH_MAX`] events with consecutive sequence numbers and tells everybody once.
+    ///
+    /// `notify` says where from.
     ///
     /// Any context except NMI, where it is refused; allocates nothing and does not sleep. Either
     /// all events are posted or none: fails with `EBUSY` in NMI, `EINVAL` if there are too many,
     /// `ENODEV` if the queue has been retired, `EOVERFLOW` if the sequence numbers are used up. All
     /// that fail are counted in [`Queue::refused`]. The iterator is run with interrupts off.
-    pub(crate) fn post(&self, events: impl ExactSizeIterator<Item = Event>) -> Result {
+    pub(crate) fn post(
+        &self,
+        events: impl ExactSizeIterator<Item = Event>,
+        notify: Notify,
+    ) -> Result {
         let count = events.len();
-        let result = self.store(events);
-        match result {
-            Ok(()) => self.notify(),
-            Err(_) => {
-                self.refused.fetch_add(count as u64, Relaxed);
-            }
-        }
-        result
+        self.store(events).map_err(|err| self.refuse(count, err))?;
+        self.notify(notify);
+        Ok(())
     }
 
     fn store(&self, events: impl ExactSizeIterator<Item = Event>) -> Result {
@@ -188,6 +208,9 @@ impl Queue {
         }
         self.writer.with(|writer| {
             let writer = writer.as_mut().ok_or(ENODEV)?;
+            if writer.room() < events.len() as u64 {
+                return Err(EOVERFLOW);
+            }
             // With the lock held, so that times are in the order of the sequence numbers.
             let time_ns = now_ns();
             for event in events {
@@ -204,21 +227,46 @@ impl Queue {
     pub(crate) fn retire(&self) {
         self.writer.with(|writer| *writer = None);
         self.watchers.retired.store(true, Release);
-        self.notify();
+        self.notify(Notify::WhenLegal);
     }
 
-    /// Tells everybody, with no lock held (Q5): here if wake-ups are certainly legal here, else
-    /// from an `irq_work`.
+    /// Tells everybody, with no lock of this queue held (Q5).
     ///
-    /// An interrupt may have come in while a raw spin lock was held, and the caller may hold one
-    /// itself; on `PREEMPT_RT` none of these may wake anybody up. Only where the caller could be
-    /// preempted is it certain that it may.
-    fn notify(&self) {
-        if context::preemptible() {
-            self.watchers.run();
-        } else {
-            self.watchers.queue();
+    /// What the callers of a producer hold is not known here, and a wake-up takes locks; so where
+    /// they might hold a spin lock, it is put off to an `irq_work` (Q4).
+    fn notify(&self, notify: Notify) {
+        match notify {
+            Notify::WhenLegal if !context::holds_no_spin_lock() => self.watchers.queue(),
+            Notify::Here | Notify::WhenLegal => self.watchers.run(),
         }
+    }
+}
+
+/// A queue, counted as one of its open files.
+pub(crate) struct Subscription(Arc<Queue>);
+
+impl Subscription {
+    /// Fails with `EBUSY` if there are [`SUBSCRIBERS_MAX`] already.
+    pub(crate) fn new(queue: &Arc<Queue>) -> Result<Self> {
+        let subscription = Self(queue.clone());
+        if queue.subscribers.fetch_add(1, Relaxed) >= SUBSCRIBERS_MAX {
+            return Err(EBUSY);
+        }
+        Ok(subscription)
+    }
+}
+
+impl Deref for Subscription {
+    type Target = Queue;
+
+    fn deref(&self) -> &Queue {
+        &self.0
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.0.subscribers.fetch_add(u64::MAX, Relaxed);
     }
 }
 

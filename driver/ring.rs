@@ -115,6 +115,14 @@ pub(crate) struct Ring<S> {
     newest: Word,
 }
 
+impl Writer {
+    /// How many events can still be posted before the sequence numbers run out.
+    pub(crate) fn room(&self) -> u64 {
+        // A cursor must be able to stand behind the last one.
+        (u64::MAX - 1).saturating_sub(self.newest)
+    }
+}
+
 impl<S: Deref<Target = [Slot]>> Ring<S> {
     /// Makes a ring over `slots` and the right to post to it.
     ///
@@ -166,16 +174,14 @@ impl<S: Deref<Target = [Slot]>> Ring<S> {
 
     /// Stamps `event` with the next sequence number and stores it, over the oldest if need be.
     ///
-    /// Returns the sequence number, or [`None`] if all 2^64 - 1 of them are used up: they are
-    /// never reused.
+    /// Returns the sequence number, or [`None`] if they are used up: they are never reused.
     ///
     /// `writer` must be the one that was made with this ring. Wait-free.
     pub(crate) fn post(&self, writer: &mut Writer, event: Event) -> Option<u64> {
-        let seq = writer.newest.checked_add(1)?;
-        // No number may follow the last one that a cursor can stand behind.
-        if seq == u64::MAX {
+        if writer.room() == 0 {
             return None;
         }
+        let seq = writer.newest.saturating_add(1);
         let slot = self.slot(seq)?;
         slot.store(Event {
             seq,

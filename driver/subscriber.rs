@@ -21,7 +21,9 @@ use crate::{
         },
     },
     queue::{
+        Notify,
         Queue,
+        Subscription,
         BATCH_MAX, //
     },
     ring::Cursor,
@@ -64,9 +66,9 @@ const SIGNAL_CHECK: usize = 4096;
 const FAULT_RETRIES: u32 = 16;
 
 /// An open file description of a queue.
-#[pin_data(PinnedDrop)]
+#[pin_data]
 pub(crate) struct Subscriber {
-    queue: Arc<Queue>,
+    queue: Subscription,
     /// Held to take events, never across a page fault (R6).
     #[pin]
     cursor: SpinLock<Cursor>,
@@ -80,10 +82,19 @@ impl Subscriber {
     }
 
     /// Moves the cursor and starts a new account.
+    ///
+    /// If there is something to read now and was not before, this is news to whoever waits.
     fn seek_to(&self, next: u64) {
-        let mut cursor = self.cursor.lock();
-        *cursor = Cursor::at(next);
-        self.next.store(next, Relaxed);
+        let before = self.readable();
+        {
+            let mut cursor = self.cursor.lock();
+            *cursor = Cursor::at(next);
+            self.next.store(next, Relaxed);
+        }
+        if !before && self.readable() {
+            // Those of other files look, and go on waiting.
+            self.queue.wait_queue().wake_all(mask::IN);
+        }
     }
 
     /// Copies up to `most` events without faulting, and moves the cursor by what was copied (R4).
@@ -128,15 +139,30 @@ impl Subscriber {
             .wait_interruptible(|| self.readable() || self.queue.retired())
     }
 
-    fn info(&self) -> uapi::Info {
+    /// What a program learns of the queue; without the right to read, not how busy it is (W2).
+    fn info(&self, readable: bool) -> uapi::Info {
         let ring = self.queue.ring();
+        let flags = if self.queue.retired() {
+            uapi::INFO_RETIRED
+        } else {
+            0
+        };
+        // At most `CAPACITY_MAX`.
+        let capacity = ring.capacity() as u32;
+        if !readable {
+            return uapi::Info {
+                abi: uapi::ABI,
+                capacity,
+                flags,
+                ..pin_init::zeroed()
+            };
+        }
         let cursor = *self.cursor.lock();
         let posted = ring.newest();
         let oldest = ring.oldest(posted);
         uapi::Info {
             abi: uapi::ABI,
-            // At most `CAPACITY_MAX`.
-            capacity: ring.capacity() as u32,
+            capacity,
             posted,
             oldest,
             next: cursor.next(),
@@ -145,12 +171,9 @@ impl Subscriber {
             overwritten: oldest.saturating_sub(1),
             refused: self.queue.refused(),
             subscribers: self.queue.subscribers().try_into().unwrap_or(u32::MAX),
-            flags: if self.queue.retired() {
-                uapi::INFO_RETIRED
-            } else {
-                0
-            },
-            reserved: [0; 7],
+            flags,
+            instance: self.queue.instance(),
+            reserved: [0; 6],
         }
     }
 
@@ -171,20 +194,12 @@ impl Subscriber {
 impl FileOperations for Subscriber {
     type Device = Queue;
 
-    fn open(queue: &Arc<Queue>) -> Result<Pin<KBox<Self>>> {
-        // Before the first look at the queue, so that a program that opened it while it was being
-        // retired learns of it.
-        let next = queue.ring().newest().saturating_add(1);
-        let subscriber = KBox::pin_init(
-            pin_init!(Self {
-                queue: queue.clone(),
-                cursor <- new_spinlock!(Cursor::at(next), "evq_cursor"),
-                next: Atomic::new(next),
-            }),
-            GFP_KERNEL,
-        )?;
-        queue.subscribe();
-        Ok(subscriber)
+    fn open(queue: &Arc<Queue>) -> impl PinInit<Self, Error> + '_ {
+        try_pin_init!(Self {
+            queue: Subscription::new(queue)?,
+            next: Atomic::new(queue.ring().newest().saturating_add(1)),
+            cursor <- new_spinlock!(Cursor::at(next.load(Relaxed)), "evq_cursor"),
+        })
     }
 
     fn wait_queue(&self) -> &WaitQueue {
@@ -231,13 +246,14 @@ impl FileOperations for Subscriber {
         }
     }
 
-    fn ioctl(&self, cmd: u32, arg: usize) -> Result<isize> {
+    fn ioctl(&self, cmd: u32, arg: usize, readable: bool) -> Result<isize> {
         let user = UserPtr::from_addr(arg);
         match cmd {
             uapi::IOC_INFO => {
                 let mut writer = UserSlice::new(user, size_of::<uapi::Info>()).writer();
-                writer.write(&self.info())?;
+                writer.write(&self.info(readable))?;
             }
+            uapi::IOC_SEEK if !readable => return Err(EBADF),
             uapi::IOC_SEEK => {
                 let (mut reader, mut writer) =
                     UserSlice::new(user, size_of::<uapi::Seek>()).reader_writer();
@@ -259,27 +275,31 @@ impl Subscriber {
     /// On any error, what was taken before it is in `dst` already.
     fn read_all(&self, iocb: &Iocb<'_>, dst: &mut IovIterDest<'_>) -> Result {
         let mut taken: usize = 0;
-        let mut faults: u32 = 0;
+        let mut misses: u32 = 0;
         while dst.len() >= EVENT_SIZE {
             if taken == 0 {
                 self.wait_readable(iocb)?;
             } else if !self.readable() {
                 return Ok(());
             }
-            // With nothing held: this may take as long as the program's memory takes.
-            let there = dst.fault_in(READ_BATCH.saturating_mul(EVENT_SIZE)) / EVENT_SIZE;
+            // The buffer is mostly there. If not, it is faulted in with nothing held: that may take
+            // as long as the program's memory takes (R6).
+            let there = match misses {
+                0 => READ_BATCH,
+                _ => dst.fault_in(READ_BATCH.saturating_mul(EVENT_SIZE)) / EVENT_SIZE,
+            };
             let copied = self.deliver(dst, there);
             taken = taken.saturating_add(copied);
             if copied > 0 {
-                faults = 0;
+                misses = 0;
             } else if self.readable() {
                 // The buffer is bad, or was gone again before the copy.
-                faults = faults.saturating_add(1);
-                if there == 0 || faults == FAULT_RETRIES {
+                if there == 0 || misses == FAULT_RETRIES {
                     return Err(EFAULT);
                 }
+                misses = misses.saturating_add(1);
             }
-            if taken >= SIGNAL_CHECK || faults > 0 {
+            if taken >= SIGNAL_CHECK || misses > 1 {
                 if context::signal_pending() {
                     return Err(ERESTARTSYS);
                 }
@@ -306,8 +326,10 @@ impl Subscriber {
                 .count();
             if valid > 0 {
                 let events = records.iter().take(valid);
-                self.queue
-                    .post(events.map(|record| Event::from_valid(record, source)))?;
+                self.queue.post(
+                    events.map(|record| Event::from_valid(record, source)),
+                    Notify::Here,
+                )?;
                 *written = written.saturating_add(valid.saturating_mul(EVENT_SIZE));
             }
             if valid < copied {
@@ -324,12 +346,5 @@ impl Subscriber {
             }
             context::cond_resched();
         }
-    }
-}
-
-#[pinned_drop]
-impl PinnedDrop for Subscriber {
-    fn drop(self: Pin<&mut Self>) {
-        self.queue.unsubscribe();
     }
 }

@@ -7,6 +7,7 @@ use kernel::{
         _IOR,
         _IOWR, //
     },
+    prelude::*,
     transmute::{
         AsBytes,
         FromBytes, //
@@ -34,6 +35,7 @@ pub(crate) const IOC_INFO: u32 = _IOR::<Info>(MAGIC, 0x00);
 pub(crate) const IOC_SEEK: u32 = _IOWR::<Seek>(MAGIC, 0x01);
 
 /// `struct evq_info`.
+#[derive(Zeroable)]
 #[repr(C)]
 pub(crate) struct Info {
     pub(crate) abi: u32,
@@ -47,7 +49,8 @@ pub(crate) struct Info {
     pub(crate) refused: u64,
     pub(crate) subscribers: u32,
     pub(crate) flags: u32,
-    pub(crate) reserved: [u64; 7],
+    pub(crate) instance: u64,
+    pub(crate) reserved: [u64; 6],
 }
 
 // SAFETY: Integers only; the size is checked below to leave no room for padding.

@@ -46,12 +46,14 @@ struct evq_queue *evq_default(void);
  *
  * If the queue is full the oldest event is overwritten, and each subscriber
  * that had not read it is told so. Allocates nothing. Subscribers are woken
- * and signalled at once if the caller could be preempted, else shortly after
- * from an irq_work; several events may then share one notification.
+ * and signalled at once if the caller certainly holds no spin lock (it could be
+ * preempted, and the kernel is not PREEMPT_RT), else shortly after from an
+ * irq_work; several events may then share one notification.
  *
  * Context: any but NMI; does not sleep. The caller may hold any lock.
- * Return: 0; -EINVAL if @len is too large, -EBUSY in NMI, -ENODEV if the queue
- * has been retired. What was refused is counted in struct evq_info.
+ * Return: 0; -EINVAL if @len is too large or @data is NULL and @len is not 0,
+ * -EBUSY in NMI, -ENODEV if @queue is NULL or has been retired. What was
+ * refused is counted in struct evq_info.
  */
 int evq_post(struct evq_queue *queue, u32 source, u16 type, u16 code,
 	     const void *data, size_t len);
@@ -81,7 +83,8 @@ int evq_post_batch(struct evq_queue *queue, u32 source,
  *
  * Context: process; may sleep.
  * Return: the queue, or ERR_PTR: -EINVAL for a bad name or capacity, -EEXIST
- * if there is such a queue, -ENOMEM.
+ * (and a warning in the kernel log, as for any device) if there is such a
+ * queue, -EBUSY if no minor number is left, -ENOMEM.
  */
 struct evq_queue *evq_queue_create(const char *name, unsigned int capacity);
 

@@ -6,6 +6,7 @@
 //! [`include/linux/sched/signal.h`](srctree/include/linux/sched/signal.h)
 
 use super::ffi;
+use kernel::bindings;
 
 /// Whether the caller could be preempted, and so may take any kind of spin lock.
 ///
@@ -18,6 +19,21 @@ pub(crate) fn preemptible() -> bool {
 /// Whether the caller runs in an NMI, where no lock may be taken.
 pub(crate) fn in_nmi() -> bool {
     ffi::evq_helper_in_nmi()
+}
+
+/// Whether the caller may wake others and send signals without further knowledge of its callers.
+///
+/// A lock that is held must not become the outer one of those that a wake-up takes. On a kernel
+/// that is not `PREEMPT_RT`, whoever can be preempted holds no spin lock; on `PREEMPT_RT` it may
+/// well hold one, so that nothing is known.
+pub(crate) fn holds_no_spin_lock() -> bool {
+    !cfg!(CONFIG_PREEMPT_RT) && preemptible()
+}
+
+/// A random number that is not 0. Any context.
+pub(crate) fn random_id() -> u64 {
+    // SAFETY: Just an FFI call.
+    unsafe { bindings::get_random_u64() }.max(1)
 }
 
 /// Lets others run if it is their turn. May sleep.

@@ -10,7 +10,6 @@ use kernel::{
     bindings,
     error::to_result,
     ffi::c_int,
-    fs::File,
     prelude::*,
     sync::barrier::smp_mb,
     types::Opaque, //
@@ -73,12 +72,12 @@ impl FasyncList {
     ///
     /// # Safety
     ///
-    /// The list must outlive the entry: whoever puts `file` on it must take it off before the list
-    /// is gone, at the latest when the file is released.
-    pub(super) unsafe fn set(&self, fd: c_int, file: &File, on: bool) -> Result {
+    /// - `file` must be valid; it may be on its way out, without a reference left.
+    /// - The list must outlive the entry: whoever puts `file` on it must take it off before the list
+    ///   is gone, at the latest when the file is released.
+    pub(super) unsafe fn set(&self, fd: c_int, file: *mut bindings::file, on: bool) -> Result {
         // SAFETY: `file` is valid, `head` is a list by the type invariants.
-        let ret =
-            unsafe { bindings::fasync_helper(fd, file.as_ptr(), c_int::from(on), self.head.get()) };
+        let ret = unsafe { bindings::fasync_helper(fd, file, c_int::from(on), self.head.get()) };
         // Pairs with the one in `kill`.
         smp_mb();
         // Positive says that the list changed, which is nobody's business.

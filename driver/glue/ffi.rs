@@ -5,6 +5,7 @@
 use kernel::{
     bindings,
     ffi::{
+        c_char,
         c_uint,
         c_ulong,
         c_void, //
@@ -16,7 +17,11 @@ use kernel::{
     reason = "without lockdep, lock_class_key in some structures has no fields; only pointers pass"
 )]
 unsafe extern "C" {
-    pub(super) fn evq_helper_raw_spin_lock_init(lock: *mut bindings::raw_spinlock_t);
+    pub(super) fn evq_helper_raw_spin_lock_init(
+        lock: *mut bindings::raw_spinlock_t,
+        name: *const c_char,
+        key: *mut bindings::lock_class_key,
+    );
     pub(super) fn evq_helper_raw_spin_lock_irqsave(lock: *mut bindings::raw_spinlock_t) -> c_ulong;
     pub(super) fn evq_helper_raw_spin_unlock_irqrestore(
         lock: *mut bindings::raw_spinlock_t,

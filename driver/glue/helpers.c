@@ -16,10 +16,14 @@
 
 #include "helpers.h"
 
-void evq_helper_raw_spin_lock_init(raw_spinlock_t *lock)
+void evq_helper_raw_spin_lock_init(raw_spinlock_t *lock, const char *name,
+				   struct lock_class_key *key)
 {
-	/* One lock class for all rings: none is ever taken inside another. */
+#ifdef CONFIG_DEBUG_SPINLOCK
+	__raw_spin_lock_init(lock, name, key, LD_WAIT_SPIN);
+#else
 	raw_spin_lock_init(lock);
+#endif
 }
 
 unsigned long evq_helper_raw_spin_lock_irqsave(raw_spinlock_t *lock)

@@ -10,9 +10,11 @@ struct file;
 struct iov_iter;
 struct irq_work;
 struct kiocb;
+struct lock_class_key;
 struct wait_queue_head;
 
-void evq_helper_raw_spin_lock_init(raw_spinlock_t *lock);
+void evq_helper_raw_spin_lock_init(raw_spinlock_t *lock, const char *name,
+				   struct lock_class_key *key);
 unsigned long evq_helper_raw_spin_lock_irqsave(raw_spinlock_t *lock);
 void evq_helper_raw_spin_unlock_irqrestore(raw_spinlock_t *lock, unsigned long flags);
 void evq_helper_init_irq_work(struct irq_work *work, void (*func)(struct irq_work *));

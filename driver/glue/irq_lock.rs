@@ -19,6 +19,7 @@ use core::{
 use kernel::{
     bindings,
     prelude::*,
+    sync::LockClassKey,
     types::Opaque, //
 };
 
@@ -44,12 +45,18 @@ unsafe impl<T: Send> Sync for IrqLock<T> {}
 
 impl<T> IrqLock<T> {
     /// Creates an initialiser for a lock around `data`.
-    pub(crate) fn new(data: T) -> impl PinInit<Self> {
+    pub(crate) fn new(
+        data: T,
+        name: &'static CStr,
+        key: Pin<&'static LockClassKey>,
+    ) -> impl PinInit<Self> {
         // INVARIANT: The lock is initialised, and nobody can have reached the data before.
         pin_init!(Self {
             lock <- Opaque::ffi_init(|slot| {
-                // SAFETY: `slot` is valid for writes and will not move.
-                unsafe { ffi::evq_helper_raw_spin_lock_init(slot) }
+                // SAFETY: `slot` is valid for writes and will not move; name and key live for ever.
+                unsafe {
+                    ffi::evq_helper_raw_spin_lock_init(slot, name.as_char_ptr(), key.as_ptr())
+                }
             }),
             data: UnsafeCell::new(data),
             _pin: PhantomPinned,

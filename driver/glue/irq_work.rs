@@ -13,7 +13,9 @@ use kernel::{
 };
 
 /// What an [`IrqWork`] does when its turn comes.
-pub(crate) trait Handler: Send + Sync {
+///
+/// `'static`, for pinned memory whose destructor is never run stays, but what it borrows would not.
+pub(crate) trait Handler: Send + Sync + 'static {
     /// Does the work.
     ///
     /// Runs in hard-interrupt context, or in a thread of its own on `PREEMPT_RT`: must not sleep,

@@ -36,7 +36,6 @@ use kernel::{
         c_uint,
         c_ulong, //
     },
-    fs::File,
     iov::{
         IovIterDest,
         IovIterSource, //
@@ -58,16 +57,14 @@ pub(crate) trait FileOperations: Send + Sync + Sized + 'static {
     type Device: Send + Sync + 'static;
 
     /// Makes the state of a new open file.
-    fn open(device: &Arc<Self::Device>) -> Result<Pin<KBox<Self>>>;
+    ///
+    /// The memory is charged to the process that opens it.
+    fn open(device: &Arc<Self::Device>) -> impl PinInit<Self, Error> + '_;
 
     /// Where this file waits.
-    ///
-    /// The same one for as long as the file is open.
     fn wait_queue(&self) -> &WaitQueue;
 
-    /// Where this file is put when it asks for signals.
-    ///
-    /// The same one for as long as the file is open.
+    /// Where this file is put when it asks for signals. Asked for once, when it has been opened.
     fn fasync_list(&self) -> &FasyncList;
 
     /// The events that are ready now, out of [`mask`]; those that the file was not opened for are
@@ -83,7 +80,21 @@ pub(crate) trait FileOperations: Send + Sync + Sized + 'static {
     /// Anything else; `arg` is often an address in the memory of the program.
     ///
     /// The same for 32-bit programs: `arg` must be a pointer, to a structure that has one layout.
-    fn ioctl(&self, cmd: u32, arg: usize) -> Result<isize>;
+    /// `readable` says whether the file is open for reading.
+    fn ioctl(&self, cmd: u32, arg: usize, readable: bool) -> Result<isize>;
+}
+
+/// What an open file has as its private data.
+///
+/// # Invariants
+///
+/// `fasync` was borrowed from `state`, which does not change hands and is only dropped when the file
+/// is released; so it is valid until then.
+#[pin_data]
+struct OpenFile<T> {
+    fasync: *const FasyncList,
+    #[pin]
+    state: T,
 }
 
 /// One read or write.
@@ -138,9 +149,17 @@ impl<T: FileOperations> Fops<T> {
     /// # Safety
     ///
     /// `file` must be an open file of this table that has not been released.
-    unsafe fn state<'a>(file: *mut bindings::file) -> Pin<&'a T> {
+    unsafe fn open_file<'a>(file: *mut bindings::file) -> &'a OpenFile<T> {
         // SAFETY: `open` has put it there, only `release` takes it away.
-        unsafe { <Pin<KBox<T>> as ForeignOwnable>::borrow((*file).private_data) }
+        unsafe { &*(*file).private_data.cast::<OpenFile<T>>() }
+    }
+
+    /// # Safety
+    ///
+    /// As [`Fops::open_file`].
+    unsafe fn state<'a>(file: *mut bindings::file) -> &'a T {
+        // SAFETY: As required.
+        unsafe { &Self::open_file(file).state }
     }
 
     /// # Safety
@@ -150,8 +169,15 @@ impl<T: FileOperations> Fops<T> {
         // SAFETY: `misc_open` leaves the device there, and does not let it be unregistered before
         // this function has returned. It is the first field of its registration.
         let registration = unsafe { &*(*file).private_data.cast::<Registration<T>>() };
-        let state = match T::open(&registration.device) {
-            Ok(state) => state,
+        let open_file = KBox::try_pin_init(
+            try_pin_init!(OpenFile {
+                state <- T::open(&registration.device),
+                fasync: state.fasync_list(),
+            }),
+            GFP_KERNEL_ACCOUNT,
+        );
+        let open_file = match open_file {
+            Ok(open_file) => open_file,
             Err(err) => return err.to_errno(),
         };
         // A file without a position: pread and lseek fail with ESPIPE, and neither reads nor
@@ -165,7 +191,7 @@ impl<T: FileOperations> Fops<T> {
         // SAFETY: Nobody else has the file yet.
         unsafe { (*file).f_flags &= !bindings::FASYNC };
         // SAFETY: As above; the field is ours from here on.
-        unsafe { (*file).private_data = state.into_foreign() };
+        unsafe { (*file).private_data = open_file.into_foreign() };
         0
     }
 
@@ -173,12 +199,15 @@ impl<T: FileOperations> Fops<T> {
     ///
     /// Called by the VFS only, once for each file that was opened.
     unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-        // The VFS has done so if the flag was set; that nothing stays on a list that may be about
-        // to go must not hang on a flag.
+        // The flag says whether it is on the list: both change together, and the VFS has taken it
+        // off before. Without the test, each close would look through the whole list.
         // SAFETY: As required.
-        let _ = unsafe { Self::fasync(-1, file, 0) };
+        if unsafe { (*file).f_flags } & bindings::FASYNC != 0 {
+            // SAFETY: As required.
+            let _ = unsafe { Self::fasync(-1, file, 0) };
+        }
         // SAFETY: Put there by `open`; nobody can use the file any more.
-        drop(unsafe { <Pin<KBox<T>> as ForeignOwnable>::from_foreign((*file).private_data) });
+        drop(unsafe { <Pin<KBox<OpenFile<T>>>>::from_foreign((*file).private_data) });
         0
     }
 
@@ -255,13 +284,16 @@ impl<T: FileOperations> Fops<T> {
     ///
     /// Called by the VFS only, for files of this table.
     unsafe extern "C" fn fasync(fd: c_int, file: *mut bindings::file, on: c_int) -> c_int {
+        // Signals tell that there is something to read, and how often.
         // SAFETY: The file has not been released yet.
-        let state = unsafe { Self::state(file) };
-        // SAFETY: The file is valid during the call.
-        let file = unsafe { File::from_raw_file(file) };
-        // SAFETY: The list lives as long as the state, and `release` takes the file off before it
-        // drops the state.
-        match unsafe { state.fasync_list().set(fd, file, on != 0) } {
+        if on != 0 && !unsafe { ffi::evq_helper_file_readable(file) } {
+            return EBADF.to_errno();
+        }
+        // SAFETY: The file has not been released yet; the list is valid by the type invariants.
+        let list = unsafe { &*Self::open_file(file).fasync };
+        // SAFETY: The file is valid during the call. The list lives until it is released, and by
+        // then it has been taken off.
+        match unsafe { list.set(fd, file, on != 0) } {
             Ok(()) => 0,
             Err(err) => err.to_errno(),
         }
@@ -273,7 +305,9 @@ impl<T: FileOperations> Fops<T> {
     unsafe extern "C" fn ioctl(file: *mut bindings::file, cmd: c_uint, arg: c_ulong) -> c_long {
         // SAFETY: The file is open during the call.
         let state = unsafe { Self::state(file) };
-        match state.ioctl(cmd, arg) {
+        // SAFETY: The file is open during the call.
+        let readable = unsafe { ffi::evq_helper_file_readable(file) };
+        match state.ioctl(cmd, arg, readable) {
             Ok(ret) => ret as c_long,
             Err(err) => err.to_errno() as c_long,
         }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What Linux 7.2 lacks in Rust, one file each, written so that each could move into the kernel
-//! crate as it is.
+//! crate.
 //!
-//! All `unsafe` of the driver is in this folder and in `capi.rs`; the rest is safe code.
+//! The `unsafe` blocks of the driver are in this folder and in `capi.rs`; `uapi.rs` adds the marker
+//! traits of its structures. The rest is safe code.
 
 pub(crate) mod context;
 pub(crate) mod fasync;

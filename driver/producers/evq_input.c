@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * evq_input: forwards input events (keyboard, pointer, touch) to /dev/evq.
+ * evq_input: forwards input events (keyboard, pointer, touch) to /dev/evq, or
+ * to a queue of its own.
  *
  * Every event that the kernel's own evdev driver would deliver to a client
  * with default settings is posted with the same type, code and value, in the
- * same order; a packet is one batch, SYN_REPORT included.
+ * same order. What the input core hands over in one go is posted in one go, in
+ * parts of EVQ_BATCH_MAX.
+ *
+ * Whoever may read the queue reads every key that is pressed, whichever session
+ * it is meant for.
  *
  * In C, for the input core has no Rust bindings.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/err.h>
 #include <linux/input.h>
 #include <linux/minmax.h>
 #include <linux/module.h>
@@ -15,6 +23,13 @@
 #include <linux/sprintf.h>
 
 #include <evq.h>
+
+static unsigned int own;
+module_param(own, uint, 0444);
+MODULE_PARM_DESC(own,
+		 "Make /dev/evq-input with this capacity and post there; 0: post to /dev/evq");
+
+static struct evq_queue *evq_input_queue;
 
 /**
  * struct evq_input - one input device
@@ -51,7 +66,7 @@ static unsigned int evq_input_events(struct input_handle *handle,
 			memcpy(event->data, &value, sizeof(value));
 		}
 		/* What is refused is counted by the queue; there is nobody else to tell. */
-		evq_post_batch(evq_default(), input->source, input->batch, n);
+		evq_post_batch(evq_input_queue, input->source, input->batch, n);
 		done += n;
 	}
 	return count;
@@ -120,13 +135,28 @@ static struct input_handler evq_input_handler = {
 
 static int __init evq_input_init(void)
 {
-	return input_register_handler(&evq_input_handler);
+	int error;
+
+	evq_input_queue = own ? evq_queue_create("input", own) : evq_default();
+	if (IS_ERR(evq_input_queue)) {
+		error = PTR_ERR(evq_input_queue);
+		pr_err("own=%u: cannot make /dev/evq-input: %pe; the capacity must be a power of two from 64 to 1048576\n",
+		       own, evq_input_queue);
+		return error;
+	}
+
+	error = input_register_handler(&evq_input_handler);
+	if (error && own)
+		evq_queue_retire(evq_input_queue);
+	return error;
 }
 module_init(evq_input_init);
 
 static void __exit evq_input_exit(void)
 {
 	input_unregister_handler(&evq_input_handler);
+	if (own)
+		evq_queue_retire(evq_input_queue);
 }
 module_exit(evq_input_exit);
 

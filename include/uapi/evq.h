@@ -71,13 +71,18 @@ struct evq_event {
  * @lost:	events that this subscriber missed since its open or last seek,
  *		as far as its reads have told it (exact, does not saturate)
  * @overwritten: events that are no longer in the ring
- * @refused:	events that the queue refused (posted from NMI, or after the
- *		queue was retired); the producer got an error for each
+ * @refused:	events from kernel code that the queue refused (from NMI, not
+ *		valid, or after the queue was retired), and events of programs
+ *		after the queue was retired; the producer got an error for each
  * @subscribers: open file descriptions of this queue
  * @flags:	EVQ_INFO_*
+ * @instance:	random and not 0, another one for each queue that is made: a
+ *		sequence number that was kept from before is only good if this
+ *		is the same
  * @reserved:	0
  *
- * The fields are read one after the other, not in one instant.
+ * The fields are read one after the other, not in one instant. A file that is
+ * not open for reading learns @abi, @capacity and @flags; the rest is 0.
  */
 struct evq_info {
 	__u32 abi;
@@ -91,7 +96,8 @@ struct evq_info {
 	__u64 refused;
 	__u32 subscribers;
 	__u32 flags;
-	__u64 reserved[7];
+	__u64 instance;
+	__u64 reserved[6];
 };
 
 #define EVQ_ABI			1U
@@ -113,7 +119,9 @@ struct evq_info {
  *
  * EVQ_SEEK_SEQ with a number that the ring no longer holds is no error: the
  * next record is the oldest one kept, and its lost field says how many are
- * missing in between.
+ * missing in between. If there is something to read after the seek and was not
+ * before, whoever waits for it is told. Needs the file open for reading, else
+ * EBADF.
  */
 struct evq_seek {
 	__u32 whence;
