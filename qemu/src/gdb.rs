@@ -4,19 +4,20 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::kernel::{self, Kernel};
+use crate::kernel::Kernel;
 use crate::wire::Report;
 
 /// Writes `modules.gdb` into the folder of the run and says how to use it.
 ///
 /// # Errors
-/// The file cannot be written, or the modules' folder is not to be had.
+/// The file cannot be written.
 pub fn offer(
     kernel: &Kernel,
+    modules: &[PathBuf],
     socket: &Path,
     sections: &[Report],
     folder: &Path,
@@ -32,16 +33,13 @@ pub fn offer(
         );
     }
     writeln!(script, "target remote {}", socket.display())?;
-    if !sections.is_empty() {
-        let modules = kernel::modules(kernel)?;
-        for (name, addresses) in by_module(sections) {
-            let file = modules.iter().find(|(path, _)| {
-                path.file_stem()
-                    .is_some_and(|stem| stem.to_string_lossy().replace('-', "_") == name)
-            });
-            if let Some((file, _)) = file {
-                writeln!(script, "{}", add_symbols(file, &addresses))?;
-            }
+    for (name, addresses) in by_module(sections) {
+        let file = modules.iter().find(|path| {
+            path.file_stem()
+                .is_some_and(|stem| stem.to_string_lossy().replace('-', "_") == name)
+        });
+        if let Some(file) = file {
+            writeln!(script, "{}", add_symbols(file, &addresses))?;
         }
     }
     let file = folder.join("modules.gdb");

@@ -57,8 +57,8 @@ pub struct Options {
     #[arg(long)]
     pub no_evq: bool,
 
-    /// Opens a socket for gdb, waits for gdb before the kernel starts, and
-    /// writes a script with the modules' symbols
+    /// Opens a socket for gdb and, when the modules are loaded, writes a script
+    /// for gdb with their symbols and says how to use it
     #[arg(long)]
     pub gdb: bool,
 

@@ -56,7 +56,9 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
             (None, None) => CommandLimit::Scaled(60, Duration::from_secs(120)),
         },
     };
-    let initramfs = initramfs(options, &kernel, size)?.write(&folder.join("initramfs.cpio"))?;
+    let modules = modules(options, &kernel)?;
+    let initramfs =
+        initramfs(options, &kernel, &modules, size)?.write(&folder.join("initramfs.cpio"))?;
     let hardware = Hardware {
         image: kernel.image.clone(),
         initramfs,
@@ -74,8 +76,9 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         raw: size.is_some(),
     };
     let log = folder.join("kernel.log");
+    let files: Vec<PathBuf> = modules.into_iter().map(|(file, _)| file).collect();
     let mut on_sections = |sections: &[_]| match &hardware.gdb {
-        Some(socket) => gdb::offer(&kernel, socket, sections, &folder),
+        Some(socket) => gdb::offer(&kernel, &files, socket, sections, &folder),
         None => Ok(()),
     };
     let outcome = session::run(&hardware, limits, stdio, &log, &mut on_sections)?;
@@ -119,23 +122,31 @@ fn judge(outcome: &Outcome, log: &Path) -> u8 {
     code
 }
 
+/// The modules on top of the kernel's own, and whether to load each.
+fn modules(options: &Options, kernel: &Kernel) -> anyhow::Result<Vec<(PathBuf, bool)>> {
+    let mut modules = Vec::new();
+    if !options.no_evq {
+        modules = kernel::modules(kernel)?;
+    }
+    modules.extend(options.modules.iter().map(|module| (module.clone(), true)));
+    Ok(modules)
+}
+
 fn initramfs(
     options: &Options,
     kernel: &Kernel,
+    modules: &[(PathBuf, bool)],
     size: Option<(u16, u16)>,
 ) -> anyhow::Result<Initramfs> {
     let mut initramfs = Initramfs::new()?;
     for module in &kernel.modules {
         initramfs.module(module, true)?;
     }
-    if !options.no_evq {
-        for (module, load) in kernel::modules(kernel)? {
-            initramfs.module(&module, load)?;
-        }
-        initramfs.program(&kernel::client()?, "/bin/evdev-client")?;
+    for (module, load) in modules {
+        initramfs.module(module, *load)?;
     }
-    for module in &options.modules {
-        initramfs.module(module, true)?;
+    if !options.no_evq {
+        initramfs.program(&kernel::client()?, "/bin/evdev-client")?;
     }
     for (source, target) in &options.files {
         initramfs.file(source, target)?;
