@@ -90,7 +90,8 @@ impl Event {
     }
 }
 
-/// State of a queue and of one subscriber, `struct evq_info`.
+/// State of a queue and of one subscriber, `struct evq_info`. A file that is not
+/// open for reading learns `abi`, `capacity` and `flags`; the rest is 0.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Info {
@@ -110,14 +111,17 @@ pub struct Info {
     pub lost: u64,
     /// Events that are no longer in the ring.
     pub overwritten: u64,
-    /// Events that the queue refused.
+    /// Events that the queue refused; the producer got an error for each.
     pub refused: u64,
     /// Open file descriptions of this queue.
     pub subscribers: u32,
     /// [`INFO_RETIRED`].
     pub flags: u32,
+    /// Random and not 0, another one for each queue that is made: a sequence
+    /// number kept from before is only good if this is the same.
+    pub instance: u64,
     /// 0.
-    pub reserved: [u64; 7],
+    pub reserved: [u64; 6],
 }
 
 /// Argument of `EVQ_IOC_SEEK`, `struct evq_seek`.

@@ -41,12 +41,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
                 "overwritten": info.overwritten,
                 "refused": info.refused,
                 "subscribers": info.subscribers,
+                // Text: JSON numbers are not exact beyond 53 bits everywhere.
+                "instance": format!("{:016x}", info.instance),
                 "retired": retired,
             });
             format!("{json}\n")
         }
         Format::Text => format!(
             "{name}: event queue{state}, interface version {abi}\n\
+             instance     {instance:016x}\n\
              capacity     {capacity} events\n\
              posted       {posted}\n\
              oldest kept  {oldest}\n\
@@ -56,6 +59,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             name = queue.name(),
             state = if retired { " (retired)" } else { "" },
             abi = info.abi,
+            instance = info.instance,
             capacity = info.capacity,
             posted = info.posted,
             oldest = if info.oldest > info.posted {
