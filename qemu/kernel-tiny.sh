@@ -62,7 +62,7 @@ tiny_make() {
     ln -s build/vmlinux "$out/vmlinux"
     cp "$out/build/include/config/kernel.release" "$out/release"
     # What only a rebuild of the kernel itself would use again.
-    find "$out/build" -name '*.a' -o -name 'vmlinux.o' -o -name '.tmp_vmlinux*' | xargs -r rm -f --
+    find "$out/build" \( -name '*.a' -o -name vmlinux.o -o -name '.tmp_vmlinux*' \) -delete
     publish "$out" "$CACHE/kernel-$version-tiny-$(tiny_key)"
     say "tiny kernel: ready in $(clock "$begin")"
 }
