@@ -284,9 +284,10 @@ impl Subscriber {
             }
             // The buffer is mostly there. If not, it is faulted in with nothing held: that may take
             // as long as the program's memory takes (R6).
+            let most = READ_BATCH.min(dst.len() / EVENT_SIZE);
             let there = match misses {
-                0 => READ_BATCH,
-                _ => dst.fault_in(READ_BATCH.saturating_mul(EVENT_SIZE)) / EVENT_SIZE,
+                0 => most,
+                _ => dst.fault_in(most.saturating_mul(EVENT_SIZE)) / EVENT_SIZE,
             };
             let copied = self.deliver(dst, there);
             taken = taken.saturating_add(copied);

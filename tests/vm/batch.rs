@@ -4,7 +4,7 @@
 use std::sync::{Arc, Barrier};
 
 use crate::support::device::*;
-use crate::support::signals::{Signals, arm, realtime};
+use crate::support::signals::{arm, realtime, Signals};
 use crate::support::worker::Worker;
 
 /// W3, F1: a write of up to 64 records notifies once, a longer one once per
@@ -14,7 +14,15 @@ fn a_write_notifies_once_per_batch_of_64() {
     let signals = Signals::block();
     let fd = open_nonblock();
     arm(&fd);
-    for (count, expected) in [(1, 1), (2, 1), (63, 1), (64, 1), (65, 2), (128, 2), (129, 3)] {
+    for (count, expected) in [
+        (1, 1),
+        (2, 1),
+        (63, 1),
+        (64, 1),
+        (65, 2),
+        (128, 2),
+        (129, 3),
+    ] {
         post(&fd, &(0..count).map(record).collect::<Vec<_>>());
         assert_eq!(
             signals.pending_numbers(),
@@ -31,7 +39,10 @@ fn only_what_is_posted_notifies() {
     let signals = Signals::block();
     let fd = open_nonblock();
     arm(&fd);
-    let bad = Event { reserved: 1, ..record(0) };
+    let bad = Event {
+        reserved: 1,
+        ..record(0)
+    };
     let write = |records: &[Event]| nix::unistd::write(&fd, &bytes(records));
     write(&[bad]).expect_err("a bad record");
     assert_eq!(signals.pending_numbers(), []);
@@ -79,13 +90,22 @@ fn batches_of_concurrent_writers_are_contiguous() {
     // A batch starts at a multiple of its size behind the start, since all have the same size.
     for event in &all {
         let place = (event.seq - start - 1) % SIZE;
-        assert_eq!(number(event) % SIZE, place, "event {} is out of its batch", event.seq);
+        assert_eq!(
+            number(event) % SIZE,
+            place,
+            "event {} is out of its batch",
+            event.seq
+        );
     }
     for pair in all.windows(2) {
         let together = (pair[0].seq - start - 1) / SIZE == (pair[1].seq - start - 1) / SIZE;
         if together {
             let step = pair[1].seq - pair[0].seq;
-            assert_eq!(number(&pair[1]), number(&pair[0]) + step, "batches are mixed");
+            assert_eq!(
+                number(&pair[1]),
+                number(&pair[0]) + step,
+                "batches are mixed"
+            );
             assert_eq!(pair[0].time_ns, pair[1].time_ns, "one batch, one time");
         }
     }

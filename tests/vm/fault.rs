@@ -2,13 +2,13 @@
 //! R4, R6: buffers that cannot be written to, and readers that share an fd.
 
 use std::os::fd::AsRawFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 use nix::errno::Errno;
 
 use crate::support::device::*;
-use crate::support::memory::{Absent, PAGE, Pages, read_to};
+use crate::support::memory::{read_to, Absent, Pages, PAGE};
 use crate::support::worker::Worker;
 
 /// R4: a buffer that cannot be written to is EFAULT, as often as one tries,
@@ -41,11 +41,19 @@ fn a_page_edge_ends_the_read_behind_the_last_whole_event() {
         let total = fitting as u64 + 2;
         post_numbers(&fd, 0..total);
         let result = read_to(&fd, pages.address(PAGE - room), 2 * PAGE);
-        assert_eq!(result, Ok(fitting * EVENT_SIZE), "{room} bytes before the edge");
+        assert_eq!(
+            result,
+            Ok(fitting * EVENT_SIZE),
+            "{room} bytes before the edge"
+        );
         let first = events(&pages.copy(PAGE - room, fitting * EVENT_SIZE));
         let rest = drain(&fd);
         let all: Vec<_> = first.iter().chain(&rest).map(number).collect();
-        assert_eq!(all, (0..total).collect::<Vec<_>>(), "{room} bytes before the edge");
+        assert_eq!(
+            all,
+            (0..total).collect::<Vec<_>>(),
+            "{room} bytes before the edge"
+        );
     }
 }
 
@@ -71,8 +79,14 @@ fn a_bad_iovec_ends_the_read_behind_the_last_whole_event() {
     let mut good = vec![0; 2 * EVENT_SIZE + 30];
     post_numbers(&fd, 1..=4);
     let iov = [
-        libc::iovec { iov_base: good.as_mut_ptr().cast(), iov_len: good.len() },
-        libc::iovec { iov_base: pages.pointer(0).as_ptr().cast(), iov_len: PAGE },
+        libc::iovec {
+            iov_base: good.as_mut_ptr().cast(),
+            iov_len: good.len(),
+        },
+        libc::iovec {
+            iov_base: pages.pointer(0).as_ptr().cast(),
+            iov_len: PAGE,
+        },
     ];
     // SAFETY: The first describes the vector, the second what the kernel must refuse.
     let count = Errno::result(unsafe { libc::readv(fd.as_raw_fd(), iov.as_ptr(), 2) });
@@ -88,7 +102,10 @@ fn an_untouched_buffer_is_faulted_in() {
     let fd = open_nonblock();
     let pages = Pages::new(20);
     post_numbers(&fd, 0..1000);
-    assert_eq!(read_to(&fd, pages.address(0), 20 * PAGE), Ok(1000 * EVENT_SIZE));
+    assert_eq!(
+        read_to(&fd, pages.address(0), 20 * PAGE),
+        Ok(1000 * EVENT_SIZE)
+    );
     let got = events(&pages.copy(0, 1000 * EVENT_SIZE));
     assert_eq!(numbers(&got), (0..1000).collect::<Vec<_>>());
     assert_eq!(drain(&fd), []);
@@ -103,9 +120,8 @@ fn a_reader_in_a_page_fault_blocks_nobody() {
     let absent = Arc::new(Absent::new(1));
     post_numbers(&*fd, 1..=2);
     let (slow_fd, slow_absent) = (fd.clone(), absent.clone());
-    let slow = Worker::start(move || {
-        read_to(&*slow_fd, slow_absent.pages().address(0), EVENT_SIZE)
-    });
+    let slow =
+        Worker::start(move || read_to(&*slow_fd, slow_absent.pages().address(0), EVENT_SIZE));
     absent.until_touched();
 
     let quick_fd = fd.clone();
@@ -128,9 +144,8 @@ fn a_reader_that_comes_late_from_a_page_fault_waits_again() {
     let absent = Arc::new(Absent::new(1));
     post(&*fd, &[record(1)]);
     let (slow_fd, slow_absent) = (fd.clone(), absent.clone());
-    let slow = Worker::start(move || {
-        read_to(&*slow_fd, slow_absent.pages().address(0), EVENT_SIZE)
-    });
+    let slow =
+        Worker::start(move || read_to(&*slow_fd, slow_absent.pages().address(0), EVENT_SIZE));
     absent.until_touched();
     assert_eq!(numbers(&read(&*fd, 8).expect("the event")), [1]);
     absent.serve();
@@ -171,7 +186,10 @@ fn readers_of_one_fd_never_get_the_same_event() {
     let mut all = Vec::new();
     for reader in readers {
         let events = reader.join();
-        assert!(events.is_sorted_by(|a, b| a.seq < b.seq), "each reader goes forward");
+        assert!(
+            events.is_sorted_by(|a, b| a.seq < b.seq),
+            "each reader goes forward"
+        );
         all.extend(events);
     }
     all.sort_by_key(|event| event.seq);

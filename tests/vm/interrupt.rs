@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! R3: signals while a read is blocked.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Mutex;
 
 use nix::errno::Errno;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::signal::{sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
 
 use crate::support::device::*;
-use crate::support::worker::{Worker, until};
+use crate::support::worker::{until, Worker};
 
 static HANDLED: AtomicU32 = AtomicU32::new(0);
 /// The disposition of a signal belongs to the process.
@@ -29,7 +29,10 @@ fn with_handler(flags: SaFlags, test: impl FnOnce()) {
 }
 
 fn until_handled(times: u32) {
-    until(|| HANDLED.load(Ordering::SeqCst) >= times, || "the handler to run".into());
+    until(
+        || HANDLED.load(Ordering::SeqCst) >= times,
+        || "the handler to run".into(),
+    );
 }
 
 /// R3: without SA_RESTART a signal ends a blocked read with EINTR, and the

@@ -5,19 +5,21 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::channel;
 
 use nix::fcntl::OFlag;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use crate::support::device::*;
 use crate::support::worker::Worker;
-use crate::support::{LIMIT, readiness};
+use crate::support::{readiness, LIMIT};
 
 const IN: PollFlags = PollFlags::POLLIN.union(PollFlags::POLLRDNORM);
 const OUT: PollFlags = PollFlags::POLLOUT.union(PollFlags::POLLWRNORM);
 
 fn epoll(fd: &OwnedFd, flags: EpollFlags) -> Epoll {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).expect("epoll_create1");
-    epoll.add(fd, EpollEvent::new(flags, 7)).expect("EPOLL_CTL_ADD");
+    epoll
+        .add(fd, EpollEvent::new(flags, 7))
+        .expect("EPOLL_CTL_ADD");
     epoll
 }
 
@@ -46,7 +48,11 @@ fn readable_exactly_while_there_is_something_to_read() {
     post_numbers(&other, 1..=2);
     assert_eq!(readiness(&fd, IN | OUT), IN | OUT);
     drain(&other);
-    assert_eq!(readiness(&other, IN | OUT), OUT, "the other one has read everything");
+    assert_eq!(
+        readiness(&other, IN | OUT),
+        OUT,
+        "the other one has read everything"
+    );
     assert_eq!(readiness(&fd, IN | OUT), IN | OUT, "this one has not");
     read(&fd, 1).expect("the first");
     assert_eq!(readiness(&fd, IN | OUT), IN | OUT);
@@ -101,7 +107,7 @@ fn a_blocked_poll_is_woken_by_a_post() {
 /// P1: select says the same.
 #[test]
 fn select_says_the_same() {
-    use nix::sys::select::{FdSet, select};
+    use nix::sys::select::{select, FdSet};
     use nix::sys::time::{TimeVal, TimeValLike};
     let fd = open_nonblock();
     for expected in [false, true] {
@@ -144,7 +150,11 @@ fn edge_triggered_reports_every_post_after_a_partial_drain() {
     post(&fd, &[record(4)]);
     assert_eq!(ready(&epoll), Some(EpollFlags::EPOLLIN));
     post(&fd, &[record(5)]);
-    assert_eq!(ready(&epoll), Some(EpollFlags::EPOLLIN), "without any read in between");
+    assert_eq!(
+        ready(&epoll),
+        Some(EpollFlags::EPOLLIN),
+        "without any read in between"
+    );
     assert_eq!(numbers(&drain(&fd)), [2, 3, 4, 5]);
 }
 
@@ -158,7 +168,11 @@ fn edge_triggered_reports_every_post_to_a_full_queue() {
     for number in 0..5 {
         assert_eq!(ready(&epoll), None);
         post(&fd, &[record(number)]);
-        assert_eq!(ready(&epoll), Some(EpollFlags::EPOLLIN), "post {number} to a full queue");
+        assert_eq!(
+            ready(&epoll),
+            Some(EpollFlags::EPOLLIN),
+            "post {number} to a full queue"
+        );
         read(&fd, 1).expect("one of many");
     }
 }
@@ -173,7 +187,11 @@ fn edge_triggered_with_partial_drains_does_not_hang() {
     let worker = Worker::start(move || {
         let epoll = epoll(&fd, EpollFlags::EPOLLIN | EpollFlags::EPOLLET);
         for round in 0..ROUNDS {
-            assert_eq!(wait_ready(&epoll), Some(EpollFlags::EPOLLIN), "round {round}");
+            assert_eq!(
+                wait_ready(&epoll),
+                Some(EpollFlags::EPOLLIN),
+                "round {round}"
+            );
             // Leaves one of the two behind.
             read(&fd, 1).expect("one of two");
             send_seen.send(round).expect("the test listens");
@@ -194,7 +212,11 @@ fn a_waiter_for_output_is_not_woken_by_input() {
     let fd = open_nonblock();
     let out = epoll(&fd, EpollFlags::EPOLLOUT | EpollFlags::EPOLLET);
     let input = epoll(&fd, EpollFlags::EPOLLIN | EpollFlags::EPOLLET);
-    assert_eq!(ready(&out), Some(EpollFlags::EPOLLOUT), "the state when it was added");
+    assert_eq!(
+        ready(&out),
+        Some(EpollFlags::EPOLLOUT),
+        "the state when it was added"
+    );
     for number in 0..5 {
         post(&fd, &[record(number)]);
         // Both are on the same wait queue: this one has been woken, so the wake-up is over.
@@ -236,7 +258,9 @@ fn a_one_shot_that_is_armed_again_sees_what_came_meanwhile() {
     assert_eq!(ready(&epoll), Some(EpollFlags::EPOLLIN));
     post(&fd, &[record(2)]);
     assert_eq!(ready(&epoll), None);
-    epoll.modify(&fd, &mut EpollEvent::new(flags, 7)).expect("EPOLL_CTL_MOD");
+    epoll
+        .modify(&fd, &mut EpollEvent::new(flags, 7))
+        .expect("EPOLL_CTL_MOD");
     assert_eq!(ready(&epoll), Some(EpollFlags::EPOLLIN));
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::uio::{pread, pwrite, readv};
-use nix::unistd::{Whence, lseek};
+use nix::unistd::{lseek, Whence};
 
 use crate::support::device::*;
 use crate::support::worker::Worker;
@@ -37,8 +37,14 @@ fn a_size_between_records_is_rounded_down() {
     post_numbers(&fd, 1..=5);
     for (size, expected) in [(64, 1), (127, 1), (128 + 63, 2)] {
         let mut buffer = vec![0xa5; size];
-        assert_eq!(nix::unistd::read(&fd, &mut buffer), Ok(expected * EVENT_SIZE), "{size} bytes");
-        assert!(buffer[expected * EVENT_SIZE..].iter().all(|&byte| byte == 0xa5));
+        assert_eq!(
+            nix::unistd::read(&fd, &mut buffer),
+            Ok(expected * EVENT_SIZE),
+            "{size} bytes"
+        );
+        assert!(buffer[expected * EVENT_SIZE..]
+            .iter()
+            .all(|&byte| byte == 0xa5));
     }
     assert_eq!(numbers(&drain(&fd)), [5]);
 }
@@ -68,7 +74,11 @@ fn readv_with_any_split_equals_one_read() {
         let mut parts: Vec<Vec<u8>> = split.iter().map(|&len| vec![0xa5; len]).collect();
         let mut slices: Vec<_> = parts.iter_mut().map(|part| IoSliceMut::new(part)).collect();
         assert_eq!(readv(&cut, &mut slices), Ok(count), "split {split:?}");
-        assert_eq!(parts.concat()[..count], expected[..count], "split {split:?}");
+        assert_eq!(
+            parts.concat()[..count],
+            expected[..count],
+            "split {split:?}"
+        );
         assert_eq!(drain(&cut), drain(&whole), "after split {split:?}");
     }
 }
@@ -98,7 +108,10 @@ fn rwf_nowait_on_a_blocking_fd_is_eagain() {
     let fd = open_rw();
     let mut buffer = [0; EVENT_SIZE];
     let mut read_nowait = || {
-        let iov = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        let iov = libc::iovec {
+            iov_base: buffer.as_mut_ptr().cast(),
+            iov_len: buffer.len(),
+        };
         // SAFETY: One iovec, which describes the buffer.
         let count =
             unsafe { libc::preadv2(fd.as_raw_fd(), &raw const iov, 1, -1, libc::RWF_NOWAIT) };

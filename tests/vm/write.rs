@@ -7,11 +7,11 @@ use std::os::fd::AsFd;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::uio::writev;
-use nix::time::{ClockId, clock_gettime};
+use nix::time::{clock_gettime, ClockId};
 use nix::unistd::write;
 
 use crate::support::device::*;
-use crate::support::memory::{PAGE, Pages, write_from};
+use crate::support::memory::{write_from, Pages, PAGE};
 
 fn now_ns() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("CLOCK_MONOTONIC");
@@ -37,8 +37,15 @@ fn the_kernel_stamps_seq_time_source_and_lost() {
     assert_eq!(events.len(), 2);
     for (event, seq) in events.iter().zip(next..) {
         assert_eq!((event.seq, event.lost), (seq, 0));
-        assert_eq!(event.source, std::process::id(), "a program's source is its pid");
-        assert!((before..=after).contains(&event.time_ns), "{event:?} not in {before}..{after}");
+        assert_eq!(
+            event.source,
+            std::process::id(),
+            "a program's source is its pid"
+        );
+        assert!(
+            (before..=after).contains(&event.time_ns),
+            "{event:?} not in {before}..{after}"
+        );
         assert_eq!((event.type_, event.code, number(event)), (0x100, 7, 1));
     }
 }
@@ -48,9 +55,15 @@ fn the_kernel_stamps_seq_time_source_and_lost() {
 fn bytes_behind_len_are_zeroed() {
     let fd = open_nonblock();
     for len in [0, 1, 7, 8, 31, 32_u16] {
-        let event = Event { len, data: [0xee; 32], ..Event::default() };
+        let event = Event {
+            len,
+            data: [0xee; 32],
+            ..Event::default()
+        };
         post(&fd, &[event]);
-        let [got] = drain(&fd)[..] else { panic!("one event") };
+        let [got] = drain(&fd)[..] else {
+            panic!("one event")
+        };
         let (used, unused) = got.data.split_at(len.into());
         assert_eq!(got.len, len);
         assert!(used.iter().all(|&byte| byte == 0xee), "len {len}: {got:?}");
@@ -64,7 +77,11 @@ fn a_short_write_is_einval() {
     let fd = open_nonblock();
     let bytes = bytes(&[record(1)]);
     for size in [0, 1, 63] {
-        assert_eq!(write(&fd, &bytes[..size]), Err(Errno::EINVAL), "{size} bytes");
+        assert_eq!(
+            write(&fd, &bytes[..size]),
+            Err(Errno::EINVAL),
+            "{size} bytes"
+        );
     }
     assert_eq!(drain(&fd), []);
 }
@@ -83,10 +100,22 @@ fn a_rest_behind_whole_records_is_not_taken() {
 fn bad_records_are_einval() {
     let fd = open_nonblock();
     let bad = [
-        Event { len: 33, ..record(1) },
-        Event { len: u16::MAX, ..record(1) },
-        Event { reserved: 1, ..record(1) },
-        Event { reserved: 0x8000, ..record(1) },
+        Event {
+            len: 33,
+            ..record(1)
+        },
+        Event {
+            len: u16::MAX,
+            ..record(1)
+        },
+        Event {
+            reserved: 1,
+            ..record(1)
+        },
+        Event {
+            reserved: 0x8000,
+            ..record(1)
+        },
     ];
     for event in bad {
         let result = write(&fd, &bytes(&[event, record(2)]));
@@ -102,7 +131,10 @@ fn records_before_a_bad_one_are_posted_and_counted() {
     let fd = open_nonblock();
     for good in [1, 2, 63, 64, 65, 128, 150] {
         let mut records: Vec<Event> = (0..good).map(record).collect();
-        records.push(Event { len: 33, ..record(0) });
+        records.push(Event {
+            len: 33,
+            ..record(0)
+        });
         records.push(record(1000));
         let count = usize::try_from(good).expect("a small number") * EVENT_SIZE;
         assert_eq!(write(&fd, &bytes(&records)), Ok(count), "{good} good ones");
@@ -159,7 +191,10 @@ fn writev_with_any_split_is_one_write() {
 fn each_direction_needs_its_access_mode() {
     let reader = open(OFlag::O_RDONLY | OFlag::O_NONBLOCK);
     let writer = open(OFlag::O_WRONLY | OFlag::O_NONBLOCK);
-    assert_eq!(write(reader.as_fd(), &bytes(&[record(1)])), Err(Errno::EBADF));
+    assert_eq!(
+        write(reader.as_fd(), &bytes(&[record(1)])),
+        Err(Errno::EBADF)
+    );
     assert_eq!(read(&writer, 1), Err(Errno::EBADF));
     post(&writer, &[record(2)]);
     assert_eq!(numbers(&drain(&reader)), [2]);

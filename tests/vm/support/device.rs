@@ -4,10 +4,10 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-pub(crate) use evq::uapi::{EVENT_SIZE, Event, Info, SeekArg};
+pub(crate) use evq::uapi::{Event, Info, SeekArg, EVENT_SIZE};
 use evq::uapi::{IOC_INFO, IOC_SEEK, SEEK_NEWEST, SEEK_OLDEST, SEEK_SEQ};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open as open_file};
+use nix::fcntl::{open as open_file, OFlag};
 use nix::sys::stat::Mode;
 
 pub(crate) const DEVICE: &str = "/dev/evq";
@@ -79,7 +79,9 @@ pub(crate) fn events(bytes: &[u8]) -> Vec<Event> {
 
 fn event(record: &[u8]) -> Event {
     fn field<const N: usize>(record: &[u8], at: usize) -> [u8; N] {
-        record[at..at + N].try_into().expect("fields lie within the record")
+        record[at..at + N]
+            .try_into()
+            .expect("fields lie within the record")
     }
     Event {
         seq: u64::from_ne_bytes(field(record, 0)),
@@ -98,7 +100,12 @@ fn event(record: &[u8]) -> Event {
 pub(crate) fn post(fd: impl AsFd, records: &[Event]) {
     let bytes = bytes(records);
     let written = nix::unistd::write(fd, &bytes);
-    assert_eq!(written, Ok(bytes.len()), "write of {} records", records.len());
+    assert_eq!(
+        written,
+        Ok(bytes.len()),
+        "write of {} records",
+        records.len()
+    );
 }
 
 /// Posts `numbers` as [`record`]s, 64 in a write.
@@ -149,7 +156,7 @@ pub(crate) fn check_account(mut next: u64, events: &[Event]) -> u64 {
 }
 
 mod ioctls {
-    use evq::uapi::{IOC_MAGIC, Info, SeekArg};
+    use evq::uapi::{Info, SeekArg, IOC_MAGIC};
     nix::ioctl_read!(info, IOC_MAGIC, 0x00, Info);
     nix::ioctl_readwrite!(seek, IOC_MAGIC, 0x01, SeekArg);
 }
@@ -171,8 +178,15 @@ pub(crate) fn try_seek(fd: impl AsFd, mut arg: SeekArg) -> Result<u64, Errno> {
 
 fn seek(fd: impl AsFd, whence: u32, seq: u64) -> u64 {
     let reserved = 0;
-    try_seek(fd, SeekArg { whence, reserved, seq })
-        .unwrap_or_else(|errno| panic!("EVQ_IOC_SEEK whence {whence} seq {seq}: {errno}"))
+    try_seek(
+        fd,
+        SeekArg {
+            whence,
+            reserved,
+            seq,
+        },
+    )
+    .unwrap_or_else(|errno| panic!("EVQ_IOC_SEEK whence {whence} seq {seq}: {errno}"))
 }
 
 pub(crate) fn seek_newest(fd: impl AsFd) -> u64 {

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 
 use nix::errno::Errno;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+use nix::sys::mman::{mmap_anonymous, mprotect, munmap, MapFlags, ProtFlags};
 
 use super::until_readable;
 
@@ -160,7 +160,10 @@ impl Absent {
         let fd = i32::try_from(fd).expect("a descriptor");
         // SAFETY: Just made.
         let faults = unsafe { OwnedFd::from_raw_fd(fd) };
-        let mut api = UffdioApi { api: UFFD_API, ..Default::default() };
+        let mut api = UffdioApi {
+            api: UFFD_API,
+            ..Default::default()
+        };
         // SAFETY: What this ioctl reads and fills.
         unsafe { ioctls::api(fd, &raw mut api) }.expect("UFFDIO_API");
         let mut register = UffdioRegister {
@@ -183,7 +186,11 @@ impl Absent {
         until_readable(self.faults.as_fd(), "the userfaultfd");
         let mut message = [0; UFFD_MSG_SIZE];
         let count = nix::unistd::read(&self.faults, &mut message);
-        assert_eq!(count, Ok(UFFD_MSG_SIZE), "reading the message of a page fault");
+        assert_eq!(
+            count,
+            Ok(UFFD_MSG_SIZE),
+            "reading the message of a page fault"
+        );
     }
 
     /// Puts zeroed pages there, and lets all who wait go on.

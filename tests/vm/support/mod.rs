@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the tests share.
 
+pub(crate) mod client;
 pub(crate) mod device;
+pub(crate) mod keyboard;
 pub(crate) mod memory;
 pub(crate) mod modules;
 pub(crate) mod process;
@@ -11,7 +13,7 @@ pub(crate) mod worker;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 
 /// Far more than anything in here takes, also on a slow machine that emulates
 /// a slow machine.

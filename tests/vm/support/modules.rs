@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 
 use nix::errno::Errno;
-use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
+use nix::kmod::{delete_module, finit_module, DeleteModuleFlags, ModuleInitFlags};
 
 /// Where the runner puts the modules.
 const FOLDER: &str = "/lib/evq";
@@ -92,7 +92,8 @@ impl KernelLog {
             .custom_flags(libc::O_NONBLOCK)
             .open("/dev/kmsg")
             .expect("opening /dev/kmsg");
-        file.seek(SeekFrom::End(0)).expect("seeking /dev/kmsg to its end");
+        file.seek(SeekFrom::End(0))
+            .expect("seeking /dev/kmsg to its end");
         Self(file)
     }
 

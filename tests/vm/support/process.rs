@@ -3,12 +3,12 @@
 
 use std::io::Write;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, fork, pipe, read, write};
+use nix::sys::signal::{kill, Signal};
+use nix::sys::wait::{waitpid, WaitStatus};
+use nix::unistd::{fork, pipe, read, write, ForkResult, Pid};
 
 use super::until_readable;
 
@@ -24,7 +24,10 @@ impl Child {
         // SAFETY: No other thread holds a lock that the child could want: the harness's waits for
         // this one, and workers only make system calls while a test forks.
         match unsafe { fork() }.expect("fork") {
-            ForkResult::Parent { child } => Self { pid: child, waited: false },
+            ForkResult::Parent { child } => Self {
+                pid: child,
+                waited: false,
+            },
             ForkResult::Child => {
                 // The harness captures what is printed, and the child's copy of that is lost.
                 std::panic::set_hook(Box::new(|info| {
@@ -46,7 +49,11 @@ impl Child {
     /// Waits until it has ended, and expects it to have succeeded.
     pub(crate) fn success(mut self) {
         let status = self.wait();
-        assert_eq!(status, WaitStatus::Exited(self.pid, 0), "how the child has ended");
+        assert_eq!(
+            status,
+            WaitStatus::Exited(self.pid, 0),
+            "how the child has ended"
+        );
     }
 
     fn wait(&mut self) -> WaitStatus {

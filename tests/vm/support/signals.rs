@@ -6,12 +6,12 @@
 //! (the harness has a thread of its own beside that of the test).
 
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use libc::{c_int, signalfd_siginfo};
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::unistd::{Pid, getpid};
+use nix::fcntl::{fcntl, FcntlArg, OFlag};
+use nix::unistd::{getpid, Pid};
 
 use super::until_readable;
 
@@ -83,12 +83,12 @@ impl Signals {
     pub(crate) fn block() -> Self {
         let set = io_signals();
         // SAFETY: A valid set.
-        let fd = unsafe {
-            libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
-        };
+        let fd =
+            unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
         let fd = Errno::result(fd).expect("signalfd");
         // SAFETY: Just made.
-        let signals = Self { fd: unsafe { OwnedFd::from_raw_fd(fd) } };
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let signals = Self { fd };
         signals.pending();
         signals
     }
@@ -108,19 +108,32 @@ impl Signals {
         }
     }
 
+    /// The numbers of what the calling thread could take now, without taking it.
+    pub(crate) fn peek() -> Vec<c_int> {
+        let mut set = MaybeUninit::uninit();
+        // SAFETY: Initialises the set.
+        let error = unsafe { libc::sigpending(set.as_mut_ptr()) };
+        assert_eq!(error, 0, "sigpending");
+        // SAFETY: Initialised just now.
+        let set: libc::sigset_t = unsafe { set.assume_init() };
+        // SAFETY: A valid set and valid signals.
+        let is_pending =
+            |signal: &c_int| unsafe { libc::sigismember(&raw const set, *signal) } == 1;
+        (1..=libc::SIGRTMAX()).filter(is_pending).collect()
+    }
+
     /// The numbers of all that are pending.
     pub(crate) fn pending_numbers(&self) -> Vec<c_int> {
-        self.pending().iter().map(|info| info.ssi_signo as c_int).collect()
+        self.pending()
+            .iter()
+            .map(|info| info.ssi_signo as c_int)
+            .collect()
     }
 
     /// Waits until there is at least one, and takes all.
     pub(crate) fn wait(&self, what: &str) -> Vec<signalfd_siginfo> {
         until_readable(self.fd.as_fd(), what);
         self.pending()
-    }
-
-    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
     }
 }
 
@@ -148,7 +161,10 @@ pub(crate) fn set_signal(fd: impl AsFd, signal: c_int) {
 
 /// `F_SETOWN_EX` to one thread.
 pub(crate) fn set_owner_thread(fd: impl AsFd, tid: Pid) {
-    let owner = OwnerEx { kind: F_OWNER_TID, pid: tid.as_raw() };
+    let owner = OwnerEx {
+        kind: F_OWNER_TID,
+        pid: tid.as_raw(),
+    };
     // SAFETY: What the command reads.
     let result = unsafe { libc::fcntl(fd.as_fd().as_raw_fd(), F_SETOWN_EX, &raw const owner) };
     Errno::result(result).expect("F_SETOWN_EX");

@@ -2,12 +2,12 @@
 //! Threads that are known to have got somewhere.
 
 use std::os::unix::thread::JoinHandleExt;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use nix::errno::Errno;
-use nix::unistd::{Pid, gettid};
+use nix::unistd::{gettid, Pid};
 
 use super::LIMIT;
 
@@ -23,16 +23,18 @@ impl<T: Send + 'static> Worker<T> {
         let (send_tid, tid) = channel();
         let (send_result, result) = channel();
         let thread = thread::spawn(move || {
-            send_tid.send(gettid()).expect("the test waits for the thread's id");
+            send_tid
+                .send(gettid())
+                .expect("the test waits for the thread's id");
             // The test may have given up.
             let _ = send_result.send(run());
         });
         let tid = tid.recv().expect("the thread says its id first");
-        Self { thread, tid, result }
-    }
-
-    pub(crate) fn tid(&self) -> Pid {
-        self.tid
+        Self {
+            thread,
+            tid,
+            result,
+        }
     }
 
     /// Waits until the thread sleeps in this system call.
@@ -95,7 +97,12 @@ pub(crate) fn until_blocked_in(tid: Pid, call: libc::c_long) {
             current_call(tid).is_some_and(|line| line.starts_with(&wanted))
                 && state(tid) == Some('S')
         },
-        || format!("thread {tid} to sleep in system call {call}, it is in {:?}", current_call(tid)),
+        || {
+            format!(
+                "thread {tid} to sleep in system call {call}, it is in {:?}",
+                current_call(tid)
+            )
+        },
     );
 }
 

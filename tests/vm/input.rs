@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A key, an interrupt, `evq_input`, the queue: the same as the kernel's own
+//! evdev driver has to say of it.
+
+use std::fs::OpenOptions;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+
+use nix::errno::Errno;
+
+use crate::support::client::Watch;
+use crate::support::device::*;
+use crate::support::keyboard;
+
+/// Letters, digits, a chord, and keys whose scan codes have a prefix.
+const KEYS: [&str; 10] = [
+    "h", "e", "l", "l", "o", "shift-a", "up", "delete", "1", "ret",
+];
+
+/// At least a scan code, a key and a SYN_REPORT, for press and release.
+const FEWEST: usize = KEYS.len() * 6;
+
+/// Type, code and value.
+type Input = (u16, u16, i32);
+
+fn input_event(raw: &[u8]) -> Input {
+    let [.., t0, t1, c0, c1, v0, v1, v2, v3] = *raw else {
+        panic!("a struct input_event has more bytes than {}", raw.len());
+    };
+    (
+        u16::from_ne_bytes([t0, t1]),
+        u16::from_ne_bytes([c0, c1]),
+        i32::from_ne_bytes([v0, v1, v2, v3]),
+    )
+}
+
+fn drain_evdev(fd: &OwnedFd) -> Vec<Input> {
+    let size = size_of::<libc::input_event>();
+    let mut all = Vec::new();
+    let mut buffer = vec![0; size * 64];
+    loop {
+        match nix::unistd::read(fd, &mut buffer) {
+            Ok(count) => all.extend(buffer[..count].chunks(size).map(input_event)),
+            Err(Errno::EAGAIN) => return all,
+            Err(errno) => panic!("reading the kernel's own node: {errno}"),
+        }
+    }
+}
+
+/// Q2, and what this project is for: the same types, codes and values in the
+/// same order, none missing, from the same interrupts.
+#[test]
+fn the_queue_has_what_evdev_has() {
+    let (node, number) = keyboard::find();
+    let evdev: OwnedFd = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(&node)
+        .unwrap_or_else(|error| panic!("{node}: {error}"))
+        .into();
+    let queue = open_nonblock();
+    let mut theirs = Vec::new();
+    for key in KEYS {
+        keyboard::press(&[key]);
+        // Its buffer is shorter than what all the keys give: SYN_DROPPED.
+        theirs.extend(drain_evdev(&evdev));
+    }
+    let events = drain(&queue);
+    let source = 0x8000_0000 | 1 << 16 | u32::from(number);
+    let ours: Vec<Input> = events
+        .iter()
+        .map(|event| {
+            assert_eq!((event.source, event.len), (source, 4));
+            let value = event.data[..4].try_into().expect("four bytes");
+            (event.type_, event.code, i32::from_ne_bytes(value))
+        })
+        .collect();
+    assert!(theirs.len() >= FEWEST, "{theirs:?}");
+    assert_eq!(ours, theirs);
+    assert!(
+        events.iter().all(|event| event.lost == 0),
+        "the ring is large enough"
+    );
+    assert!(
+        events
+            .windows(2)
+            .all(|pair| pair[0].time_ns <= pair[1].time_ns),
+        "times are in order"
+    );
+}
+
+/// C1, C4: key, interrupt, SIGIO, eventfd, epoll, printed; the client prints
+/// the same for the kernel's own node, armed the same way.
+#[test]
+fn the_client_prints_the_same_for_both() {
+    let (node, number) = keyboard::find();
+    let queue = Watch::start(&["--num-events", &FEWEST.to_string()]);
+    let evdev = Watch::start(&["--device", &node, "--num-events", &FEWEST.to_string()]);
+    assert!(queue.banner.contains("/dev/evq") && queue.banner.contains("via sigio"));
+    assert!(evdev.banner.contains(&node) && evdev.banner.contains("via sigio"));
+    keyboard::press(&KEYS);
+
+    let [ours, theirs] = [queue.end(), evdev.end()].map(|ended| {
+        assert_eq!(ended.code(), 0, "{ended:?}");
+        let events: Vec<String> = ended
+            .lines
+            .iter()
+            .map(|line| {
+                let start = line.find("EV_").unwrap_or_else(|| panic!("{line:?}"));
+                line[start..].to_owned()
+            })
+            .collect();
+        (ended.lines, events)
+    });
+    assert_eq!(ours.1.len(), FEWEST);
+    assert_eq!(ours.1, theirs.1);
+    assert!(ours
+        .0
+        .iter()
+        .all(|line| line.contains(&format!("input:{number} "))));
+    let text = ours.1.join("\n");
+    for wanted in [
+        "EV_KEY KEY_H press",
+        "EV_KEY KEY_H release",
+        "EV_SYN SYN_REPORT",
+    ] {
+        assert!(text.contains(wanted), "{wanted} in\n{text}");
+    }
+}

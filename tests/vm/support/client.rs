@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The program `evdev-client`, as a user starts it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
+
+use super::signals::unblock_all;
+
+/// What a program has said and how it has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) lines: Vec<String>,
+    pub(crate) errors: String,
+}
+
+impl Ended {
+    /// Its exit code; panics with all that it said if a signal has killed it.
+    pub(crate) fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| panic!("{self:?}"))
+    }
+}
+
+/// The command, with a signal mask as a shell leaves it.
+pub(crate) fn client(arguments: &[&str]) -> Command {
+    let mut command = Command::new("evdev-client");
+    command.args(arguments).stdin(Stdio::null());
+    // SAFETY: A single system call between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            unblock_all();
+            Ok(())
+        })
+    };
+    command
+}
+
+/// Runs it to its end.
+pub(crate) fn run(arguments: &[&str]) -> Ended {
+    let output = client(arguments)
+        .output()
+        .expect("starting evdev-client, which the runner puts on the PATH");
+    Ended {
+        status: output.status,
+        lines: text(output.stdout).lines().map(str::to_owned).collect(),
+        errors: text(output.stderr),
+    }
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("the client writes text")
+}
+
+/// `evdev-client watch`, armed: the banner is what says so.
+pub(crate) struct Watch {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    pub(crate) banner: String,
+}
+
+impl Watch {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut child = client(&["watch", "--banner"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("starting evdev-client, which the runner puts on the PATH");
+        let mut stdout = BufReader::new(child.stdout.take().expect("it is a pipe"));
+        let mut banner = String::new();
+        stdout.read_line(&mut banner).expect("reading the banner");
+        if !banner.contains("watching") {
+            let mut errors = String::new();
+            let _ = child
+                .stderr
+                .take()
+                .map(|mut e| e.read_to_string(&mut errors));
+            panic!("no banner but {banner:?}; {errors}");
+        }
+        Self {
+            child,
+            stdout,
+            banner,
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().try_into().expect("a process id"));
+        kill(pid, signal).expect("it is our child");
+    }
+
+    /// The next line of its output.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("reading a line");
+        line.trim_end().to_owned()
+    }
+
+    /// Closes the reading end of its output, as `head` does.
+    pub(crate) fn close_output(self) -> Child {
+        self.child
+    }
+
+    /// Reads all that it still says.
+    pub(crate) fn end(mut self) -> Ended {
+        let mut lines = Vec::new();
+        for line in self.stdout.lines() {
+            lines.push(line.expect("reading a line"));
+        }
+        let mut errors = String::new();
+        let mut stderr = self.child.stderr.take().expect("it is a pipe");
+        stderr.read_to_string(&mut errors).expect("reading stderr");
+        Ended {
+            status: self.child.wait().expect("waiting for it"),
+            lines,
+            errors,
+        }
+    }
+}
