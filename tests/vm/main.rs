@@ -19,6 +19,7 @@ mod fasync;
 mod fault;
 mod input;
 mod interrupt;
+mod limits;
 mod module;
 mod owner;
 mod permission;

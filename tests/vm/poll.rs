@@ -299,3 +299,21 @@ fn ping_pong_loses_no_wake_up() {
     player.join();
     worker.join();
 }
+
+/// P1, P2: a seek that makes something readable is news to whoever waits.
+#[test]
+fn a_seek_wakes_those_who_wait() {
+    let fd = open_rw();
+    post(&fd, &[record(1)]);
+    read(&fd, 1).expect("the event");
+    let edge = epoll(&fd, EpollFlags::EPOLLIN | EpollFlags::EPOLLET);
+    assert_eq!(ready(&edge), None);
+    let reader = fd.try_clone().expect("dup");
+    let worker = Worker::start(move || read(&reader, 1).map(|events| numbers(&events)));
+    worker.until_blocked_in(libc::SYS_read);
+    let newest = info(&fd).posted;
+    seek_seq(&fd, newest);
+    assert_eq!(worker.join(), Ok(vec![1]));
+    seek_seq(&fd, newest);
+    assert_eq!(wait_ready(&edge), Some(EpollFlags::EPOLLIN));
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a subscriber costs, how many there can be, and what it takes to be one.
+
+use std::fs;
+use std::os::fd::AsRawFd;
+
+use nix::errno::Errno;
+use nix::fcntl::{fcntl, FcntlArg, OFlag};
+use nix::sys::resource::{getrlimit, setrlimit, Resource};
+
+use crate::support::device::*;
+
+/// Open files of one queue, as `driver/queue.rs` has it.
+const SUBSCRIBERS_MAX: usize = 4096;
+
+/// Bytes of kernel memory that a subscriber may cost: its file, and a cursor.
+const COST_MAX: u64 = 1024;
+
+/// Memory of the kernel's object caches, in bytes.
+fn slab() -> u64 {
+    let meminfo = fs::read_to_string("/proc/meminfo").expect("reading /proc/meminfo");
+    let kilobytes = meminfo.lines().find_map(|line| {
+        line.strip_prefix("Slab:")?
+            .split_whitespace()
+            .next()?
+            .parse::<u64>()
+            .ok()
+    });
+    kilobytes.expect("a line for slabs") * 1024
+}
+
+/// Q1: a subscriber costs a small constant of memory; there is a bound to their
+/// number, for each costs the producers time; and the bound is no trap: those
+/// who are there go on, and a close makes room.
+#[test]
+fn subscribers_are_cheap_and_bounded() {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("getrlimit");
+    let wanted = SUBSCRIBERS_MAX as u64 + 100;
+    setrlimit(Resource::RLIMIT_NOFILE, wanted, most.max(wanted)).expect("setrlimit");
+    let probe = open_nonblock();
+    let before = slab();
+    let others = info(&probe).subscribers as usize;
+    let mut all: Vec<_> = (others..SUBSCRIBERS_MAX)
+        .map(|_| open(OFlag::O_RDONLY))
+        .collect();
+    let cost = slab().saturating_sub(before) / all.len() as u64;
+    assert!(
+        cost <= COST_MAX,
+        "{cost} bytes of kernel memory for each subscriber"
+    );
+    assert_eq!(info(&probe).subscribers as usize, SUBSCRIBERS_MAX);
+    assert_eq!(try_open(DEVICE, OFlag::O_RDONLY).err(), Some(Errno::EBUSY));
+    assert_eq!(
+        info(&probe).subscribers as usize,
+        SUBSCRIBERS_MAX,
+        "a refusal is not counted"
+    );
+
+    post(&probe, &[record(1)]);
+    for fd in all.iter().step_by(500).chain([&probe]) {
+        assert_eq!(numbers(&read(fd, 4).expect("one event")), [1]);
+    }
+    drop(all.pop());
+    drop(open(OFlag::O_RDONLY));
+    drop(all);
+    assert_eq!(info(&probe).subscribers as usize, others);
+}
+
+/// W2: watching needs the file open for reading; when and how often something
+/// is posted is already something to watch.
+#[test]
+fn a_file_open_for_writing_only_learns_nothing() {
+    let writer = open(OFlag::O_WRONLY);
+    post(&writer, &[record(1)]);
+    let told = fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_ASYNC));
+    assert_eq!(told, Err(Errno::EBADF));
+    let mut on = 1;
+    // SAFETY: FIOASYNC reads an integer.
+    let result = unsafe { libc::ioctl(writer.as_raw_fd(), libc::FIOASYNC, &raw mut on) };
+    assert_eq!(Errno::result(result), Err(Errno::EBADF));
+    let zero = SeekArg {
+        whence: 1,
+        reserved: 0,
+        seq: 0,
+    };
+    assert_eq!(try_seek(&writer, zero), Err(Errno::EBADF));
+    assert_eq!(read(&writer, 1), Err(Errno::EBADF));
+
+    let known = info(open_rw());
+    let told = info(&writer);
+    assert!(known.posted > 0);
+    assert_eq!((told.abi, told.capacity), (known.abi, known.capacity));
+    let rest = [
+        told.posted,
+        told.oldest,
+        told.next,
+        told.delivered,
+        told.lost,
+        told.overwritten,
+        told.refused,
+        told.instance,
+        u64::from(told.subscribers),
+    ];
+    assert_eq!(rest, [0; 9]);
+}
+
+/// The number that tells a queue from the one that had its name before.
+#[test]
+fn an_instance_is_one_queue() {
+    let [one, same] = [open_rw(), open_rw()].map(|fd| info(fd).instance);
+    assert_ne!(one, 0);
+    assert_eq!(one, same);
+    drop(crate::support::modules::Unloaded::new());
+    assert_ne!(
+        info(open_rw()).instance,
+        one,
+        "after the module was loaded again"
+    );
+}
