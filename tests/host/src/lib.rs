@@ -5,6 +5,10 @@
 //! memory model of Rust, in the kernel it is that of the kernel.
 
 #![cfg(test)]
+#![expect(
+    clippy::duplicate_mod,
+    reason = "the ring is there twice: over real atomics, and over those of a model checker"
+)]
 
 mod atomic;
 #[path = "../../../driver/event.rs"]
@@ -13,6 +17,7 @@ mod event;
 mod ring;
 
 mod account;
+mod exhaustive;
 mod header;
 mod model;
 mod threads;
