@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One cell of the table: a process of its own with a limit, so that one that
+//! hangs or dies is one failure and not the end of the suite.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::sys::signal::{killpg, Signal};
+use nix::sys::wait::{waitpid, WaitStatus};
+use nix::unistd::{fork, pipe2, setpgid, ForkResult, Pid};
+
+/// Far more than a healthy cell takes; only turns a hang into a failure.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// Runs `run` in a child; what went wrong, if anything did.
+pub(crate) fn run(run: impl FnOnce()) -> Result<(), String> {
+    let (said, say) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).expect("a pipe");
+    // SAFETY: the harness has one thread, so no lock is held in the child.
+    match unsafe { fork() }.expect("fork") {
+        ForkResult::Child => {
+            drop(said);
+            // What it starts is killed with it.
+            setpgid(Pid::from_raw(0), Pid::from_raw(0)).expect("setpgid");
+            let mut say = File::from(say);
+            std::panic::set_hook(Box::new({
+                let say = say.try_clone().expect("a duplicate");
+                move |info| {
+                    let _ = (&say).write_all(format!("{info}\n").as_bytes());
+                }
+            }));
+            let status = i32::from(catch_unwind(AssertUnwindSafe(run)).is_err());
+            let _ = say.flush();
+            // SAFETY: ends the process without what the harness does at exit.
+            unsafe { libc::_exit(status) }
+        }
+        ForkResult::Parent { child } => {
+            drop(say);
+            // Both do it: whoever comes first. It fails once the child is gone.
+            let _ = setpgid(child, child);
+            let ended = ends_in_time(child);
+            let state = (!ended).then(|| state(child));
+            // Whatever it has left behind, also when it ended by itself.
+            let _ = killpg(child, Signal::SIGKILL);
+            let status = waitpid(child, None).expect("waitpid of a cell");
+            let mut text = String::new();
+            // Ends with EAGAIN if a process of the cell still holds the pipe.
+            let _ = File::from(said).read_to_string(&mut text);
+            let text = text.trim().replace('\n', " | ");
+            match (state, status) {
+                (Some(state), _) => Err(format!("hung for {LIMIT:?}, {state}; {text}")),
+                (None, WaitStatus::Exited(_, 0)) => Ok(()),
+                (None, WaitStatus::Exited(..)) => Err(text),
+                (None, status) => Err(format!("died: {status:?}; {text}")),
+            }
+        }
+    }
+}
+
+fn ends_in_time(child: Pid) -> bool {
+    // SAFETY: makes a descriptor, touches no memory.
+    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, child.as_raw(), 0) });
+    let fd = i32::try_from(fd.expect("pidfd_open")).expect("a descriptor");
+    // SAFETY: just made.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+    let limit = PollTimeout::try_from(LIMIT).expect("half a minute fits");
+    debug_assert!(fd.as_raw_fd() > 2);
+    poll(&mut fds, limit).expect("poll of a cell") == 1
+}
+
+/// Where each thread of a hung cell is.
+fn state(child: Pid) -> String {
+    let mut text = String::from("system calls of its threads:");
+    let folder = format!("/proc/{child}/task");
+    for task in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let call = std::fs::read_to_string(task.path().join("syscall")).unwrap_or_default();
+        text += &format!(
+            " [{}]",
+            call.split(' ').take(3).collect::<Vec<_>>().join(" ").trim()
+        );
+    }
+    text
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The conformance suite: behaviours × mechanisms × kinds of source.
+//!
+//! All mechanisms of the library pass one and the same suite (C1), and the
+//! queue is held to what a pipe and an input device do. Each cell runs in a
+//! process of its own (`cell`), or is one that cannot be, because of a reason
+//! that stands here. An argument picks the cells whose name contains it:
+//! `behaviour::mechanism::source`.
+
+mod arrival;
+mod cell;
+mod source;
+mod uinput;
+mod watch;
+
+use std::time::Instant;
+
+use evq::via::Kind;
+use source::Origin;
+
+struct Behaviour {
+    name: &'static str,
+    run: fn(Kind, Origin),
+    cannot: fn(Kind, Origin) -> Option<&'static str>,
+}
+
+const fn always(name: &'static str, run: fn(Kind, Origin)) -> Behaviour {
+    Behaviour {
+        name,
+        run,
+        cannot: |_, _| None,
+    }
+}
+
+const BEHAVIOURS: &[Behaviour] = &[
+    always("event before arming", arrival::before_arming),
+    always("event before waiting", arrival::before_waiting),
+    always("partial reads", arrival::partial_reads),
+];
+
+enum Outcome {
+    Passed,
+    Failed,
+    Cannot(&'static str),
+    NotAsked,
+}
+
+fn main() {
+    let filters: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| !a.starts_with('-'))
+        .collect();
+    let start = Instant::now();
+    let (mut passed, mut failed, mut filtered) = (0, 0, 0);
+    for origin in Origin::ALL {
+        let mut rows = Vec::new();
+        for behaviour in BEHAVIOURS {
+            let from = Instant::now();
+            let mut row = Vec::new();
+            for &kind in Kind::ALL {
+                let name = format!("{}::{kind}::{origin}", behaviour.name);
+                row.push(if let Some(reason) = (behaviour.cannot)(kind, origin) {
+                    Outcome::Cannot(reason)
+                } else if !filters.is_empty() && !filters.iter().any(|f| name.contains(f)) {
+                    filtered += 1;
+                    Outcome::NotAsked
+                } else if let Err(why) = cell::run(|| (behaviour.run)(kind, origin)) {
+                    failed += 1;
+                    println!("{name}: FAILED: {why}");
+                    Outcome::Failed
+                } else {
+                    passed += 1;
+                    Outcome::Passed
+                });
+            }
+            rows.push((behaviour.name, row, from.elapsed().as_secs_f64()));
+        }
+        print(origin, &rows);
+    }
+    let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    println!(
+        "\ntest result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured; \
+         {filtered} filtered out; finished in {:.2}s\n",
+        start.elapsed().as_secs_f64()
+    );
+    std::process::exit(if failed == 0 { 0 } else { 101 });
+}
+
+fn print(origin: Origin, rows: &[(&str, Vec<Outcome>, f64)]) {
+    let mut notes: Vec<&str> = Vec::new();
+    print!("\n{:<26}", format!("on {origin}"));
+    for kind in Kind::ALL {
+        print!(" {kind:<12}");
+    }
+    println!(" seconds");
+    for (name, row, seconds) in rows {
+        print!("{name:<26}");
+        for outcome in row {
+            let text = match outcome {
+                Outcome::Passed => "ok".into(),
+                Outcome::Failed => "FAIL".into(),
+                Outcome::NotAsked => "".into(),
+                Outcome::Cannot(reason) => {
+                    let at = notes.iter().position(|note| note == reason);
+                    let at = at.unwrap_or_else(|| {
+                        notes.push(reason);
+                        notes.len() - 1
+                    });
+                    format!("– [{}]", at + 1)
+                }
+            };
+            print!(" {text:<12}");
+        }
+        println!(" {seconds:.1}");
+    }
+    for (at, note) in notes.iter().enumerate() {
+        println!("  [{}] cannot, because {note}", at + 1);
+    }
+}
