@@ -4,7 +4,7 @@
 //!
 //! Nothing here decides anything: descriptors in, `Errno` out.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use libc::{c_int, c_ulong};
 use nix::errno::Errno;
@@ -40,6 +40,14 @@ pub struct OwnerEx {
 }
 
 impl OwnerEx {
+    /// The process: any of its threads that does not block the signal.
+    pub(crate) fn this_process() -> OwnerEx {
+        OwnerEx {
+            type_: F_OWNER_PID,
+            pid: nix::unistd::getpid().as_raw(),
+        }
+    }
+
     /// The calling thread. Once it has exited, signals vanish (U11).
     pub(crate) fn this_thread() -> OwnerEx {
         OwnerEx {
@@ -121,4 +129,151 @@ pub(crate) fn input_name(fd: BorrowedFd<'_>) -> Result<String, Errno> {
         .position(|&byte| byte == 0)
         .unwrap_or(name.len());
     Ok(String::from_utf8_lossy(&name[..end]).into_owned())
+}
+
+/// What is read of a queued signal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SignalInfo {
+    /// Its number.
+    pub(crate) signal: c_int,
+    /// `si_fd`: the descriptor that it is for; means nothing for plain SIGIO.
+    pub(crate) fd: c_int,
+}
+
+/// A realtime signal and SIGIO, blocked in the calling thread and readable from
+/// a signalfd. (nix knows no realtime signals.)
+///
+/// Dropping it forgets what is queued and unblocks them again.
+#[derive(Debug)]
+pub(crate) struct SignalQueue {
+    fd: OwnedFd,
+    realtime: c_int,
+    sigio_was_blocked: bool,
+}
+
+/// The set of these signals.
+fn signal_set(signals: &[c_int]) -> libc::sigset_t {
+    // SAFETY: all zeroes is a valid `sigset_t`; the call below initialises it.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: a valid set.
+    unsafe { libc::sigemptyset(&raw mut set) };
+    for &signal in signals {
+        // SAFETY: a valid set; a number that is no signal is refused.
+        unsafe { libc::sigaddset(&raw mut set, signal) };
+    }
+    set
+}
+
+/// Changes the mask of the calling thread; gives what it was.
+fn change_mask(how: c_int, signals: &[c_int]) -> Result<libc::sigset_t, Errno> {
+    let set = signal_set(signals);
+    let mut before = signal_set(&[]);
+    // SAFETY: two valid sets.
+    match unsafe { libc::pthread_sigmask(how, &raw const set, &raw mut before) } {
+        0 => Ok(before),
+        error => Err(Errno::from_raw(error)),
+    }
+}
+
+fn contains(set: &libc::sigset_t, signal: c_int) -> bool {
+    // SAFETY: a valid set.
+    unsafe { libc::sigismember(&raw const *set, signal) == 1 }
+}
+
+/// Whether the signal's action is the default one.
+fn is_default(signal: c_int) -> bool {
+    // SAFETY: all zeroes is a valid `sigaction`.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: asks only, and writes one `sigaction`.
+    let ret = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
+    ret == 0 && action.sa_sigaction == libc::SIG_DFL
+}
+
+impl SignalQueue {
+    /// Blocks SIGIO and the first realtime signal that nobody has a handler for
+    /// or has blocked. `None`: there is none.
+    pub(crate) fn block_free_realtime() -> Result<Option<SignalQueue>, Errno> {
+        let mask = change_mask(libc::SIG_BLOCK, &[])?;
+        // SIGRTMIN is what the C library leaves of them (U4).
+        let free = (libc::SIGRTMIN()..=libc::SIGRTMAX())
+            .find(|&signal| is_default(signal) && !contains(&mask, signal));
+        let Some(realtime) = free else {
+            return Ok(None);
+        };
+        let set = signal_set(&[realtime, libc::SIGIO]);
+        let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+        // SAFETY: a valid set.
+        let fd = Errno::result(unsafe { libc::signalfd(-1, &raw const set, flags) })?;
+        // SAFETY: just made, and nobody else has it.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let before = change_mask(libc::SIG_BLOCK, &[realtime, libc::SIGIO])?;
+        Ok(Some(SignalQueue {
+            fd,
+            realtime,
+            sigio_was_blocked: contains(&before, libc::SIGIO),
+        }))
+    }
+
+    /// The number of the realtime signal.
+    pub(crate) fn realtime(&self) -> c_int {
+        self.realtime
+    }
+
+    /// The next signal; does not block.
+    pub(crate) fn next(&self) -> Result<Option<SignalInfo>, Errno> {
+        // SAFETY: all zeroes is a valid `signalfd_siginfo`.
+        let mut info: libc::signalfd_siginfo = unsafe { std::mem::zeroed() };
+        let size = size_of::<libc::signalfd_siginfo>();
+        loop {
+            // SAFETY: writes at most `size` bytes to `info`, whose bits may be any.
+            let ret = unsafe { libc::read(self.fd.as_raw_fd(), (&raw mut info).cast(), size) };
+            match Errno::result(ret) {
+                Ok(_) => {
+                    return Ok(Some(SignalInfo {
+                        signal: c_int::try_from(info.ssi_signo).unwrap_or(0),
+                        fd: info.ssi_fd,
+                    }));
+                }
+                Err(Errno::EAGAIN) => return Ok(None),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+
+    /// Whether no thread of this process could take the signals away.
+    pub(crate) fn is_blocked_in_all_threads(&self) -> bool {
+        let bits = 1_u64 << (self.realtime - 1) | 1_u64 << (libc::SIGIO - 1);
+        let Ok(threads) = std::fs::read_dir("/proc/self/task") else {
+            return false;
+        };
+        threads.flatten().all(|thread| {
+            // One that has ended meanwhile takes nothing.
+            let Ok(status) = std::fs::read_to_string(thread.path().join("status")) else {
+                return true;
+            };
+            let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+            mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+                .is_some_and(|mask| mask & bits == bits)
+        })
+    }
+}
+
+impl AsFd for SignalQueue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for SignalQueue {
+    fn drop(&mut self) {
+        // What is still queued would kill as soon as it is unblocked (U9).
+        while matches!(self.next(), Ok(Some(_))) {}
+        let sigio: &[c_int] = if self.sigio_was_blocked {
+            &[]
+        } else {
+            &[libc::SIGIO]
+        };
+        let _ = change_mask(libc::SIG_UNBLOCK, &[&[self.realtime], sigio].concat());
+    }
 }

@@ -110,6 +110,14 @@ impl Watcher {
         Ok(self.ready.clone())
     }
 
+    /// How often signals were lost because the signal queue was full. Each time
+    /// all sources were looked at, so that no event was; only
+    /// [`Kind::Rtsig`] and [`Kind::RtsigThread`] count.
+    #[must_use]
+    pub fn overflows(&self) -> u64 {
+        self.via.overflows()
+    }
+
     /// Tells that reading of this source stopped before it was empty.
     pub fn more(&mut self, token: Token) {
         if self.kind().drains() {

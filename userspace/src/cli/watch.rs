@@ -288,6 +288,13 @@ impl Loop<'_> {
             };
             eprintln!("evdev-client: {name}: delivered {delivered}, {losses} ({why})");
         }
+        if self.watcher.overflows() > 0 {
+            eprintln!(
+                "evdev-client: the signal queue was full {} times (see `ulimit -i`); each time all \
+                 sources were read, so that nothing was missed for it",
+                self.watcher.overflows()
+            );
+        }
     }
 }
 

@@ -49,6 +49,17 @@ impl Armed {
     /// the handler; and after disarming there would be no telling whether one
     /// is still on its way.
     pub(super) fn with_sigio(fd: BorrowedFd<'_>, name: &str) -> Result<Armed> {
+        Armed::with_signal(fd, name, OwnerEx::this_thread(), 0)
+    }
+
+    /// With `signal` (0: plain SIGIO) to `owner`, which must be able to take it
+    /// by now.
+    pub(super) fn with_signal(
+        fd: BorrowedFd<'_>,
+        name: &str,
+        owner: OwnerEx,
+        signal: i32,
+    ) -> Result<Armed> {
         let mut armed = Armed::new(fd, name, true)?;
         let fd = armed.fd.as_fd();
         let before = sys::owner(fd)
@@ -56,12 +67,16 @@ impl Armed {
             .map_err(Error::system("ask for the signal owner of", name))?;
         armed.signal_before = Some(before);
         let fd = armed.fd.as_fd();
-        sys::set_owner(fd, OwnerEx::this_thread())
-            .map_err(Error::system("direct the signals of", name))?;
+        sys::set_owner(fd, owner).map_err(Error::system("direct the signals of", name))?;
         // Whoever had the description before may have left another signal.
-        sys::set_signal(fd, 0).map_err(Error::system("set the signal of", name))?;
+        sys::set_signal(fd, signal).map_err(Error::system("set the signal of", name))?;
         armed.set_async(name)?;
         Ok(armed)
+    }
+
+    /// Arms it once more.
+    pub(super) fn rearm(&self, name: &str) -> Result<()> {
+        self.set_async(name)
     }
 
     fn set_async(&self, name: &str) -> Result<()> {

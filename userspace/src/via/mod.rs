@@ -7,8 +7,13 @@
 mod armed;
 mod blocking;
 mod bridge;
+mod claim;
 mod epoll;
+#[cfg(feature = "io-uring")]
+mod io_uring;
 mod poll;
+mod pselect;
+mod rtsig;
 mod select;
 mod self_pipe;
 mod sigio;
@@ -42,6 +47,11 @@ pub(crate) trait Via: fmt::Debug {
 
     /// Appends what to read now. May return early with nothing.
     fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Token>) -> Result<()>;
+
+    /// How often signals were lost and made up for.
+    fn overflows(&self) -> u64 {
+        0
+    }
 }
 
 /// A mechanism's name.
@@ -54,6 +64,11 @@ pub enum Kind {
     SelfPipe,
     /// SIGIO, blocked and read from a signalfd, in an epoll set.
     Signalfd,
+    /// A realtime signal to the process, blocked and read from a signalfd;
+    /// SIGIO when the signal queue is full.
+    Rtsig,
+    /// The same, to the calling thread.
+    RtsigThread,
     /// Level-triggered epoll.
     Epoll,
     /// Edge-triggered epoll.
@@ -62,11 +77,16 @@ pub enum Kind {
     Poll,
     /// select; file descriptors from 1024 on are refused.
     Select,
+    /// SIGIO, unblocked inside pselect only, which it interrupts.
+    Pselect,
     /// No waiting at all: the read blocks. One source, no timeouts.
     Blocking,
     /// tokio's `AsyncFd` on a current-thread runtime.
     #[cfg(feature = "tokio")]
     Tokio,
+    /// Multishot polls of an io_uring.
+    #[cfg(feature = "io-uring")]
+    IoUring,
 }
 
 impl Kind {
@@ -75,13 +95,18 @@ impl Kind {
         Kind::Sigio,
         Kind::SelfPipe,
         Kind::Signalfd,
+        Kind::Rtsig,
+        Kind::RtsigThread,
         Kind::Epoll,
         Kind::EpollEt,
         Kind::Poll,
         Kind::Select,
+        Kind::Pselect,
         Kind::Blocking,
         #[cfg(feature = "tokio")]
         Kind::Tokio,
+        #[cfg(feature = "io-uring")]
+        Kind::IoUring,
     ];
 
     /// Whether a reported source is to be read until it is empty. If not, one
@@ -98,13 +123,18 @@ impl Kind {
             Kind::Sigio => "sigio",
             Kind::SelfPipe => "self-pipe",
             Kind::Signalfd => "signalfd",
+            Kind::Rtsig => "rtsig",
+            Kind::RtsigThread => "rtsig-thread",
             Kind::Epoll => "epoll",
             Kind::EpollEt => "epoll-et",
             Kind::Poll => "poll",
             Kind::Select => "select",
+            Kind::Pselect => "pselect",
             Kind::Blocking => "blocking",
             #[cfg(feature = "tokio")]
             Kind::Tokio => "tokio",
+            #[cfg(feature = "io-uring")]
+            Kind::IoUring => "io-uring",
         }
     }
 
@@ -113,13 +143,18 @@ impl Kind {
             Kind::Sigio => Box::new(sigio::new()?),
             Kind::SelfPipe => Box::new(self_pipe::new()?),
             Kind::Signalfd => Box::new(signalfd::new()?),
+            Kind::Rtsig => Box::new(rtsig::Realtime::<false>::new()?),
+            Kind::RtsigThread => Box::new(rtsig::Realtime::<true>::new()?),
             Kind::Epoll => Box::new(epoll::Epoll::new(epoll::Trigger::Level)?),
             Kind::EpollEt => Box::new(epoll::Epoll::new(epoll::Trigger::Edge)?),
             Kind::Poll => Box::new(poll::Poll::default()),
             Kind::Select => Box::new(select::Select::default()),
+            Kind::Pselect => Box::new(pselect::Pselect::new()?),
             Kind::Blocking => Box::new(blocking::Blocking::new()?),
             #[cfg(feature = "tokio")]
             Kind::Tokio => Box::new(tokio::Tokio::new()?),
+            #[cfg(feature = "io-uring")]
+            Kind::IoUring => Box::new(io_uring::Uring::new()?),
         })
     }
 }

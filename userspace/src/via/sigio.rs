@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::sys::signal::{SigSet, Signal};
 
 use super::bridge::{Handler, Slot};
+use super::claim::Claim;
 use super::woken::{Wake, Woken};
 use super::Kind;
 use crate::error::{Error, Result};
@@ -17,6 +18,7 @@ pub(super) struct HandlerWake<const PIPE: bool> {
     _unblocked: Unblocked,
     _handler: Handler,
     slot: Slot,
+    _claim: Claim,
 }
 
 pub(super) fn new() -> Result<Woken<HandlerWake<false>>> {
@@ -25,11 +27,13 @@ pub(super) fn new() -> Result<Woken<HandlerWake<false>>> {
 
 impl<const PIPE: bool> HandlerWake<PIPE> {
     pub(super) fn new(slot: Slot) -> Result<HandlerWake<PIPE>> {
+        let claim = Claim::shared(Self::KIND.name())?;
         let handler = Handler::install()?;
         Ok(HandlerWake {
             _unblocked: Unblocked::new()?,
             _handler: handler,
             slot,
+            _claim: claim,
         })
     }
 }

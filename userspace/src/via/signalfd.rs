@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use super::claim::Claim;
 use super::woken::{Wake, Woken};
 use super::Kind;
 use crate::error::{Error, Result};
@@ -19,11 +20,13 @@ use crate::error::{Error, Result};
 pub(super) struct FdWake {
     fd: SignalFd,
     was_blocked: bool,
+    _claim: Claim,
     // The mask, and the signals of this owner, belong to the thread.
     _not_send: PhantomData<*const ()>,
 }
 
 pub(super) fn new() -> Result<Woken<FdWake>> {
+    let claim = Claim::shared("signalfd")?;
     let sigio = SigSet::from(Signal::SIGIO);
     // Before it blocks anything: what fails here leaves the mask as it was.
     let fd = SignalFd::with_flags(&sigio, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
@@ -34,6 +37,7 @@ pub(super) fn new() -> Result<Woken<FdWake>> {
     Woken::new(FdWake {
         fd,
         was_blocked: before.contains(Signal::SIGIO),
+        _claim: claim,
         _not_send: PhantomData,
     })
 }
