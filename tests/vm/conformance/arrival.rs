@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! When events come: at any time, and all of them are told (C2).
 
-use evq::via::Kind;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::thread;
 
+use evq::via::Kind;
+use nix::errno::Errno;
+use nix::sys::pthread::{pthread_kill, pthread_self};
+use nix::sys::signal::{raise, sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
+use nix::unistd::gettid;
+
+use crate::gate::{until_asleep, Gate};
 use crate::source::{make, Origin};
-use crate::watch::Watch;
+use crate::watch::{Account, Watch};
 
 pub(crate) fn before_arming(kind: Kind, origin: Origin) {
     let (reader, writer) = make(origin);
@@ -33,4 +43,142 @@ pub(crate) fn partial_reads(kind: Kind, origin: Origin) {
     assert_eq!(watch.collect(1, 3), [1, 2, 3]);
     writer.post([4]);
     assert_eq!(watch.collect(1, 1), [4]);
+}
+
+/// U16: one comes between two reads, one between the last read and the wait,
+/// one while the thread sleeps in the wait.
+pub(crate) fn while_draining(kind: Kind, origin: Origin) {
+    let (reader, writer) = make(origin);
+    let mut watch = Watch::new(kind, reader);
+    writer.post(1..=2);
+    let (asked, answered, asleep) = (Gate::new(), Gate::new(), Gate::new());
+    let main = gettid();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in [3, 4] {
+                asked.pass();
+                writer.post([number]);
+                answered.open();
+            }
+            asleep.pass();
+            until_asleep(main);
+            writer.post([5]);
+        });
+        assert_eq!(watch.collect(1, 1), [1]);
+        asked.open();
+        answered.pass();
+        assert_eq!(watch.collect(1, 2), [2, 3]);
+        watch.drain();
+        asked.open();
+        answered.pass();
+        assert_eq!(watch.collect(1, 1), [4]);
+        watch.drain();
+        asleep.open();
+        assert_eq!(watch.collect(1, 1), [5]);
+    });
+}
+
+/// U10: whatever the number of notifications, all of it is read.
+pub(crate) fn burst(kind: Kind, origin: Origin) {
+    flood(kind, origin, 10_000);
+}
+
+/// As many as take about ten seconds, over all mechanisms.
+pub(crate) fn storm(kind: Kind, origin: Origin) {
+    let count = match origin {
+        Origin::Evq => 1_000_000_u64.div_ceil(Kind::ALL.len() as u64),
+        Origin::Pipe => 50_000,
+        Origin::Input => 5_000,
+    };
+    flood(kind, origin, count);
+}
+
+/// Q3: `delivered + lost == posted`. Only the queue may lose: the writer to an
+/// input device waits for the reader, which evdev cannot make it do.
+fn flood(kind: Kind, origin: Origin, count: u64) {
+    let (reader, writer) = make(origin);
+    let mut watch = Watch::new(kind, reader);
+    watch.drain();
+    let taken = AtomicU64::new(0);
+    thread::scope(|scope| {
+        let (writer, taken) = (&writer, &taken);
+        scope.spawn(move || {
+            let step = if origin == Origin::Input {
+                writer.room()
+            } else {
+                64
+            };
+            for from in (1..=count).step_by(usize::try_from(step).expect("small")) {
+                while origin == Origin::Input && taken.load(Ordering::Acquire) + 1 < from {
+                    thread::yield_now();
+                }
+                writer.post(from..=count.min(from + step - 1));
+            }
+        });
+        let mut account = Account::default();
+        let mut next = 1;
+        while account.total() < count {
+            // In this order the account can be checked number by number.
+            let some = watch.some();
+            assert!(some.numbers.is_sorted(), "out of order");
+            if let (Some(first), Some(last)) = (some.numbers.first(), some.numbers.last()) {
+                assert!(*first >= next, "{first} after {next} was due");
+                next = last + 1;
+            }
+            account.lost += some.lost;
+            account.numbers.extend(some.numbers);
+            taken.store(account.total(), Ordering::Release);
+        }
+        assert_eq!(account.total(), count, "delivered + lost == posted");
+        assert_eq!(next, count + 1, "the newest is never lost");
+        assert!(origin == Origin::Evq || account.lost == 0);
+    });
+}
+
+/// A signal with a handler, in the gap between draining and waiting: the
+/// event that its handler posts is told; then one that interrupts the wait.
+pub(crate) fn signal_in_gap(kind: Kind, origin: Origin) {
+    static FD: AtomicI32 = AtomicI32::new(-1);
+    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+    extern "C" fn post(_: libc::c_int) {
+        let errno = Errno::last_raw();
+        if let Some(bytes) = BYTES.get() {
+            // SAFETY: write(2) is async-signal-safe; the bytes live for ever.
+            unsafe {
+                libc::write(
+                    FD.load(Ordering::Acquire),
+                    bytes.as_ptr().cast(),
+                    bytes.len(),
+                )
+            };
+        }
+        Errno::set_raw(errno);
+    }
+    let (reader, writer) = make(origin);
+    let (fd, bytes) = writer.raw(7);
+    BYTES.set(bytes).expect("a process of its own");
+    FD.store(fd.as_raw_fd(), Ordering::Release);
+    let action = SigAction::new(SigHandler::Handler(post), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler is async-signal-safe.
+    unsafe { sigaction(Signal::SIGUSR1, &action) }.expect("sigaction");
+
+    let mut watch = Watch::new(kind, reader);
+    for _ in 0..100 {
+        watch.drain();
+        raise(Signal::SIGUSR1).expect("raise");
+        assert_eq!(watch.collect(64, 1), [7]);
+    }
+    watch.drain();
+    let main = gettid();
+    let thread = pthread_self();
+    let asleep = Gate::new();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            asleep.pass();
+            until_asleep(main);
+            pthread_kill(thread, Signal::SIGUSR1).expect("pthread_kill");
+        });
+        asleep.open();
+        assert_eq!(watch.collect(64, 1), [7]);
+    });
 }

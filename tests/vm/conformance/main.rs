@@ -9,6 +9,9 @@
 
 mod arrival;
 mod cell;
+mod gate;
+mod life;
+mod several;
 mod source;
 mod uinput;
 mod watch;
@@ -32,10 +35,48 @@ const fn always(name: &'static str, run: fn(Kind, Origin)) -> Behaviour {
     }
 }
 
+const SHARED: &str = "a pipe gives each record to one reader, whoever else has it open";
+
 const BEHAVIOURS: &[Behaviour] = &[
     always("event before arming", arrival::before_arming),
     always("event before waiting", arrival::before_waiting),
+    always("event while draining", arrival::while_draining),
     always("partial reads", arrival::partial_reads),
+    always("burst of 10,000", arrival::burst),
+    always("signal in the gap", arrival::signal_in_gap),
+    Behaviour {
+        name: "two watchers, one thread",
+        run: several::two_watchers,
+        cannot: |kind, origin| match origin {
+            Origin::Pipe => Some(SHARED),
+            // The library refuses the second one.
+            _ if kind.name().starts_with("rtsig") => {
+                Some("a realtime signal needs the SIGIO of its thread for overflow")
+            }
+            _ => None,
+        },
+    },
+    Behaviour {
+        name: "two watchers, two threads",
+        run: several::two_threads,
+        cannot: |_, origin| (origin == Origin::Pipe).then_some(SHARED),
+    },
+    Behaviour {
+        name: "two sources",
+        run: several::two_sources,
+        cannot: |kind, _| {
+            (!kind.drains()).then_some("a read that blocks does so on one source only")
+        },
+    },
+    always("dup, original closed", several::dup),
+    always("fork", several::fork_holds),
+    always("exec", life::exec),
+    always("mask of children", life::mask),
+    always("number reused", life::reuse),
+    always("stop under load", life::stop),
+    always("errno and canary", life::canary),
+    always("device removed", life::removal),
+    always("storm", arrival::storm),
 ];
 
 enum Outcome {

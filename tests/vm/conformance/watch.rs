@@ -75,6 +75,26 @@ impl Watch {
         account
     }
 
+    /// What the next reads give: until it is empty, or one that blocks.
+    pub(crate) fn some(&mut self) -> Account {
+        let mut account = Account::default();
+        if wait(&mut self.watcher).contains(&self.token) {
+            while let Got::Numbers(numbers, lost) = self.reader.read(64) {
+                account.numbers.extend(numbers);
+                account.lost += lost;
+                if !self.watcher.kind().drains() {
+                    break;
+                }
+                // Fair to whoever waits for this account.
+                if account.total() >= 8 {
+                    self.watcher.more(self.token);
+                    break;
+                }
+            }
+        }
+        account
+    }
+
     /// Waits until the source ends; what it still held.
     pub(crate) fn until_gone(&mut self) -> Vec<u64> {
         let mut all = Vec::new();
