@@ -239,7 +239,9 @@ impl Reader {
                         numbers.push(u64::try_from(value).expect("as posted"));
                     }
                     (0, 0) => {}
-                    other => panic!("evdev gave {other:?}: it has dropped some"),
+                    // SYN_DROPPED: how many, evdev does not say.
+                    (0, 3) => lost += 1,
+                    other => panic!("evdev gave {other:?}"),
                 }
             } else {
                 lost += u64::from(u32::from_ne_bytes(one[24..28].try_into().expect("4 bytes")));
