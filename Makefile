@@ -2,7 +2,7 @@
 #
 # A list of what one can do; the work is in qemu/, tests/ and cargo.
 
-# stock, rt, tiny, or the directory of a kernel tree that you built.
+# stock, rt, tiny, debug, or the directory of a kernel tree that you built.
 KERNEL ?= stock
 # The kernel that "make module" builds for, unless KERNEL= is given.
 KDIR ?= /lib/modules/$(shell uname -r)/build
@@ -18,10 +18,13 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 MAKEFLAGS += -j2
 unexport MAKEFLAGS MFLAGS
 
-.PHONY: help demo test shell module client gdb lint fmt clean distclean setup kernel vm-module
+# What "make prove" runs the tests in the VM on.
+PROVE := rt debug
+
+.PHONY: help demo test prove shell module client gdb lint fmt clean distclean setup kernel vm-module
 
 help: ## this list
-	@printf 'make TARGET [KERNEL=stock|rt|tiny|/tree] [KDIR=/tree]\n\n'
+	@printf 'make TARGET [KERNEL=stock|rt|tiny|debug|/tree] [KDIR=/tree]\n\n'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-10s %s\n", $$1, $$2 }'
 
 demo: vm-module client ## key presses in an emulated machine, printed by evdev-client
@@ -29,6 +32,9 @@ demo: vm-module client ## key presses in an emulated machine, printed by evdev-c
 
 test: vm-module client ## everything that proves it; ends with the counts
 	@tests/all $(KERNEL)
+
+prove: client ## the tests in the VM on PREEMPT_RT and under the kernel's checkers
+	@for kernel in $(PROVE); do tests/all --vm $$kernel || exit 1; done
 
 shell: vm-module client ## a shell in the virtual machine
 	@qemu/run --kernel $(KERNEL)

@@ -6,7 +6,7 @@
 # string, so only the distribution's own rustc makes modules that fit.
 
 # rust-clippy and rustfmt are for the driver's lints.
-readonly ROOT_PACKAGES=(rustc rust-src rustfmt rust-clippy bindgen
+ROOT_PACKAGES=(rustc rust-src rustfmt rust-clippy bindgen
     gcc-14 gcc-14-x86-64-linux-gnu gcc libc6-dev make flex bison bc
     libelf-dev libssl-dev openssl pahole libclang1 kmod xz-utils zstd python3)
 # Raise it when the way the root is made changes.
@@ -14,10 +14,20 @@ readonly ROOT_RECIPE=1
 
 # How Debian calls make for its amd64 kernels.
 # shellcheck disable=SC2034 # for who sources this
-readonly ROOT_MAKE=(ARCH=x86 CROSS_COMPILE=x86_64-linux-gnu- CC=x86_64-linux-gnu-gcc-14)
+ROOT_MAKE=(ARCH=x86 CROSS_COMPILE=x86_64-linux-gnu- CC=x86_64-linux-gnu-gcc-14)
+
+# For kernels that gcc cannot build: with it, KASAN and Rust exclude each other.
+readonly CLANG_PACKAGES=(clang-19 lld-19 llvm-19)
+readonly CLANG_MAKE=(ARCH=x86 LLVM=-19)
 
 ROOT=$CACHE/root-$SUITE-$(key_of "$ROOT_RECIPE" "${ROOT_PACKAGES[@]}")
-readonly ROOT
+
+# From here on, the build root is the one that has clang as well.
+root_with_clang() {
+    ROOT_PACKAGES+=("${CLANG_PACKAGES[@]}")
+    ROOT_MAKE=("${CLANG_MAKE[@]}")
+    ROOT=$CACHE/root-$SUITE-$(key_of "$ROOT_RECIPE" "${ROOT_PACKAGES[@]}")
+}
 
 in_root() {
     "$TOP/qemu/kernel-enter" "$ROOT" "$@"

@@ -36,6 +36,8 @@ pub struct Kernel {
     pub name: String,
     /// What QEMU boots.
     pub image: PathBuf,
+    /// Tells it from others of the same release: what its folder is called.
+    pub key: String,
     /// What `uname -r` says in it.
     pub release: String,
     /// Its own modules to load, in order.
@@ -70,6 +72,10 @@ impl Kernel {
         let kernel = Self {
             name: name.to_owned(),
             image: folder.join("image"),
+            key: folder
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
             release: read("release")?.trim().to_owned(),
             modules: read("modules/load")?
                 .split_whitespace()

@@ -41,7 +41,8 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     let accel = accel::choose(&kernel, &cache, &folder)?;
     let size = terminal::size();
 
-    let measured = format!("boot-{}-{accel}-{}", kernel.release, options.smp);
+    // A debug kernel can have the release of a fast one.
+    let measured = format!("boot-{}-{accel}-{}", kernel.key, options.smp);
     let usual = cache
         .get(&measured)
         .and_then(|text| text.trim().parse().ok())

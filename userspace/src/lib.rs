@@ -50,7 +50,7 @@ mod watcher;
 pub use any::AnyDevice;
 pub use device::{Filled, Options, Position, Queue};
 pub use error::{Error, Result};
-pub use signals::StopSignals;
+pub use signals::{unblock_in_child, StopSignals};
 pub use source::Source;
 pub use uapi::{Event, Info};
 pub use watcher::{Token, Watcher};

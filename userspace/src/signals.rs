@@ -3,6 +3,8 @@
 
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -18,7 +20,8 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub struct StopSignals {
     fd: SignalFd,
-    before: SigSet,
+    /// Those that were not blocked before.
+    newly: SigSet,
     // The mask belongs to the thread.
     _not_send: PhantomData<*const ()>,
 }
@@ -39,7 +42,11 @@ impl StopSignals {
             .map_err(Error::system("block", "signals"))?;
         Ok(StopSignals {
             fd,
-            before,
+            newly: signals
+                .iter()
+                .copied()
+                .filter(|signal| !before.contains(*signal))
+                .collect(),
             _not_send: PhantomData,
         })
     }
@@ -66,8 +73,26 @@ impl AsFd for StopSignals {
 
 impl Drop for StopSignals {
     fn drop(&mut self) {
-        // Nothing can be done about a failure, and there is none for a mask
-        // that came from the system.
-        let _ = self.before.thread_set_mask();
+        // Only these: what else has been blocked meanwhile is somebody else's,
+        // and may be pending (U9). There is no failure for a valid set.
+        let _ = self.newly.thread_unblock();
+    }
+}
+
+/// Has a program that is started begin with no signal blocked.
+///
+/// Children inherit the mask of the thread that starts them, and neither
+/// [`std`] nor tokio resets it (U13): one that is started beside a
+/// [`StopSignals`], or a watcher that blocks SIGIO, could not be ended by the
+/// signals that it does not know to be blocked.
+pub fn unblock_in_child(command: &mut Command) -> &mut Command {
+    // SAFETY: Between fork and exec only one system call is made, on a set that
+    // lives on the stack.
+    unsafe {
+        command.pre_exec(|| {
+            SigSet::empty()
+                .thread_set_mask()
+                .map_err(std::io::Error::from)
+        })
     }
 }

@@ -22,8 +22,7 @@ use crate::source::{make, open_node, Origin, Reader};
 use crate::watch::Watch;
 
 fn busybox(arguments: &[&str]) -> String {
-    let output = Command::new("/bin/busybox")
-        .args(arguments)
+    let output = evq::unblock_in_child(Command::new("/bin/busybox").args(arguments))
         .output()
         .expect("running busybox");
     assert!(output.status.success(), "busybox {arguments:?}: {output:?}");

@@ -35,6 +35,14 @@ const fn always(name: &'static str, run: fn(Kind, Origin)) -> Behaviour {
     }
 }
 
+/// Mechanisms that take SIGIO without a handler.
+fn takes_sigio(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Signalfd | Kind::Pselect | Kind::Rtsig | Kind::RtsigThread
+    )
+}
+
 const SHARED: &str = "a pipe gives each record to one reader, whoever else has it open";
 
 const BEHAVIOURS: &[Behaviour] = &[
@@ -50,8 +58,8 @@ const BEHAVIOURS: &[Behaviour] = &[
         cannot: |kind, origin| match origin {
             Origin::Pipe => Some(SHARED),
             // The library refuses the second one.
-            _ if kind.name().starts_with("rtsig") => {
-                Some("a realtime signal needs the SIGIO of its thread for overflow")
+            _ if takes_sigio(kind) => {
+                Some("without a handler, only one watcher of a thread would learn of a SIGIO")
             }
             _ => None,
         },
@@ -59,7 +67,11 @@ const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         name: "two watchers, two threads",
         run: several::two_threads,
-        cannot: |_, origin| (origin == Origin::Pipe).then_some(SHARED),
+        cannot: |kind, origin| match origin {
+            Origin::Pipe => Some(SHARED),
+            _ => (kind == Kind::Rtsig)
+                .then_some("a signal for the process must be blocked in all its threads"),
+        },
     },
     Behaviour {
         name: "two sources",

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who takes SIGIO in a thread.
 //!
-//! To the mechanisms on plain SIGIO it is a wake-up, which any of them may take
-//! for all. To the ones on a realtime signal it says that the signal queue was
-//! full: taken by somebody else, that is never learnt. So a thread has either
-//! any number of the first kind or one of the second.
+//! A handler can wake all watchers of its thread. Where SIGIO is taken without
+//! one, by a signalfd or by the end of a pselect, only one of them learns of
+//! it: it is not queued. And to the mechanisms on a realtime signal it says that
+//! the signal queue was full, which is never learnt if somebody else takes it.
+//! So a thread has either any number of watchers with the handler or one of the
+//! others.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -12,7 +14,7 @@ use std::marker::PhantomData;
 use crate::error::{Error, Result};
 
 thread_local! {
-    /// Watchers of the first kind; -1: one of the second.
+    /// Watchers with the handler; -1: one of the others.
     static USERS: Cell<isize> = const { Cell::new(0) };
 }
 
@@ -38,7 +40,7 @@ impl Claim {
             return Err(Error::Unsuitable {
                 mechanism,
                 what: "share SIGIO with another watcher of this thread".into(),
-                why: "a realtime signal needs SIGIO for itself, to learn of a full signal queue; \
+                why: "SIGIO is not queued, so that only one of them would learn of it; \
                       use one watcher for all sources, or another thread",
             });
         }

@@ -49,7 +49,7 @@ pub(super) struct Pselect {
 
 impl Pselect {
     pub(super) fn new() -> Result<Pselect> {
-        let claim = Claim::shared("pselect")?;
+        let claim = Claim::exclusive("pselect")?;
         let handler = Handler::install()?;
         let before = SigSet::from(Signal::SIGIO)
             .thread_swap_mask(SigmaskHow::SIG_BLOCK)

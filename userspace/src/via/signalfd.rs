@@ -26,7 +26,7 @@ pub(super) struct FdWake {
 }
 
 pub(super) fn new() -> Result<Woken<FdWake>> {
-    let claim = Claim::shared("signalfd")?;
+    let claim = Claim::exclusive("signalfd")?;
     let sigio = SigSet::from(Signal::SIGIO);
     // Before it blocks anything: what fails here leaves the mask as it was.
     let fd = SignalFd::with_flags(&sigio, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)

@@ -1,36 +1,44 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT OR Apache-2.0
 #
-# Kernels built from the stock kernel's source in its build root: tinyconfig
-# plus a fragment. Boots fastest, and every option is ours to change.
+# Kernels built from the stock kernel's source in a build root: tinyconfig plus
+# fragments. "tiny" boots fastest; "debug" has the kernel's checkers on top.
 
 # Raise it when the way such a kernel is built changes.
-readonly TINY_RECIPE=1
+readonly BUILT_RECIPE=1
 
-tiny_find() {
-    compgen -G "$CACHE/kernel-*-tiny-$(tiny_key)" | sort -V | tail -n 1 || true
+# The kernel that is asked for, and its fragments.
+BUILT=""
+FRAGMENTS=()
+
+built_find() {
+    compgen -G "$CACHE/kernel-*-$BUILT-$(built_key)" | sort -V | tail -n 1 || true
 }
 
-tiny_key() {
-    key_of "$TINY_RECIPE" "${ROOT##*/}" "$(cat "$TOP/qemu/tiny.config")"
+built_key() {
+    key_of "$BUILT_RECIPE" "${ROOT##*/}" "$(cat "${FRAGMENTS[@]}")"
 }
 
-# tiny: prints the directory of the newest kernel made with today's fragment.
-tiny() {
+# built NAME FRAGMENT...: prints the directory of the newest kernel made with
+# today's fragments; a later one has the last word.
+built() {
     local dir
-    dir=$(tiny_find)
+    BUILT=$1
+    shift
+    FRAGMENTS=("${@/#/$TOP/qemu/}")
+    dir=$(built_find)
     if [[ -z $dir ]]; then
         lock_cache
-        dir=$(tiny_find)
+        dir=$(built_find)
     fi
     if [[ -z $dir ]]; then
-        tiny_make
-        dir=$(tiny_find)
+        built_make
+        dir=$(built_find)
     fi
     printf '%s\n' "$dir"
 }
 
-tiny_make() {
+built_make() {
     local version begin=$SECONDS out=$SCRATCH/kernel
     ns_check
     root_start
@@ -51,10 +59,11 @@ tiny_make() {
     ln -s "../${SOURCE##*/}" "$out/source"
     ln -s "../${ROOT##*/}" "$out/root"
     : >"$out/modules/load"
-    cp "$TOP/qemu/tiny.config" "$out/build/fragment"
+    # The last line for an option counts.
+    cat "${FRAGMENTS[@]}" | grep '^CONFIG_' | tac | awk -F= '!seen[$1]++' | tac >"$out/build/fragment"
     printf '%s\n' "${ROOT_MAKE[@]}" >"$out/make-args"
-    tiny_configure "$out"
-    step build.log "kernel $version: build the tiny one (about 5 minutes on 2 cores)" \
+    built_configure "$out"
+    step build.log "kernel $version: build $BUILT (5 to 10 minutes on 2 cores)" \
         "$TOP/qemu/kernel-enter" "$ROOT" "$SOURCE:/evq/source:ro" "$out/build:/evq/build" -- \
         make -C /evq/source O=/evq/build -j"$JOBS" "${ROOT_MAKE[@]}" \
         KBUILD_BUILD_USER=evq KBUILD_BUILD_HOST=evq vmlinux modules_prepare modules
@@ -63,16 +72,16 @@ tiny_make() {
     cp "$out/build/include/config/kernel.release" "$out/release"
     # What only a rebuild of the kernel itself would use again.
     find "$out/build" \( -name '*.a' -o -name vmlinux.o -o -name '.tmp_vmlinux*' \) -delete
-    publish "$out" "$CACHE/kernel-$version-tiny-$(tiny_key)"
-    say "tiny kernel: ready in $(clock "$begin")"
+    publish "$out" "$CACHE/kernel-$version-$BUILT-$(built_key)"
+    say "$BUILT kernel: ready in $(clock "$begin")"
 }
 
 # tinyconfig + fragment. Kconfig drops what lacks a dependency without a word:
 # compare line by line, "=n" meaning not set.
-tiny_configure() {
+built_configure() {
     local out=$1 line name value lost=()
     # shellcheck disable=SC2016 # expanded by the inner shell
-    step config.log "tiny kernel: configure" \
+    step config.log "$BUILT kernel: configure" \
         "$TOP/qemu/kernel-enter" "$ROOT" "$SOURCE:/evq/source:ro" "$out/build:/evq/build" -- \
         bash -ec '
             make -C /evq/source O=/evq/build "$@" tinyconfig
@@ -86,9 +95,9 @@ tiny_configure() {
         else
             grep -qxF -- "$line" "$out/build/.config" || lost+=("$line")
         fi
-    done < <(grep '^CONFIG_' "$out/build/fragment")
+    done <"$out/build/fragment"
     [[ ${#lost[@]} -eq 0 ]] ||
-        die "tiny kernel: Kconfig dropped or changed ${lost[*]}" \
-            "an option that these depend on is missing, or was renamed: see qemu/tiny.config;" \
+        die "$BUILT kernel: Kconfig dropped or changed ${lost[*]}" \
+            "an option that these depend on is missing, or was renamed: see ${FRAGMENTS[*]##*/} in qemu/;" \
             "the log is $CACHE/log/config.log"
 }
