@@ -8,13 +8,17 @@
 //! were a handler on another thread to load a number just before its watcher
 //! is dropped, it would put eight bytes into whatever file gets that number
 //! next.
+//!
+//! When it has woken somebody it leaves SIGIO blocked in the thread, until the
+//! next wait: one wake-up says all, and signals that come faster than the handler
+//! runs would leave the thread no time for anything else.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use libc::{c_int, pid_t};
+use libc::{c_int, c_void, pid_t};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -35,8 +39,9 @@ fn packed(thread: pid_t, fd: c_int) -> u64 {
     (u64::from(thread as u32) << 32) | u64::from(fd as u32)
 }
 
-extern "C" fn on_signal(_signal: c_int) {
+extern "C" fn on_signal(signal: c_int, _info: *mut libc::siginfo_t, context: *mut c_void) {
     let errno = Errno::last_raw();
+    let mut woken = false;
     // SAFETY: gettid(2) has no preconditions.
     let thread = unsafe { libc::gettid() };
     for slot in &TARGETS {
@@ -48,12 +53,20 @@ extern "C" fn on_signal(_signal: c_int) {
             // of `one`. The descriptor is never closed. It is non-blocking:
             // EAGAIN means that a wake-up is waiting already.
             unsafe { libc::write(fd, (&raw const one).cast(), size_of::<u64>()) };
+            woken = true;
         }
+    }
+    if woken {
+        let context = context.cast::<libc::ucontext_t>();
+        // SAFETY: the kernel passes the context that it will go back to.
+        let mask = unsafe { &raw mut (*context).uc_sigmask };
+        // SAFETY: a valid mask; sigaddset(3) is async-signal-safe.
+        unsafe { libc::sigaddset(mask, signal) };
     }
     Errno::set_raw(errno);
 }
 
-const OURS: extern "C" fn(c_int) = on_signal;
+const OURS: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = on_signal;
 
 /// Keeps the handler installed.
 #[derive(Debug)]
@@ -81,7 +94,7 @@ impl Handler {
         if installed.users == 0 {
             // SA_RESTART: system calls of the rest of the program go on.
             let ours = SigAction::new(
-                SigHandler::Handler(OURS),
+                SigHandler::SigAction(OURS),
                 SaFlags::SA_RESTART,
                 SigSet::empty(),
             );
@@ -111,7 +124,8 @@ impl Drop for Handler {
         // were for the watcher's own thread, which has taken the last of them
         // on its way back from disarming (U9).
         if let Ok(now) = set_action(&before) {
-            let ours = matches!(now.handler(), SigHandler::Handler(f) if ptr::fn_addr_eq(f, OURS));
+            let ours =
+                matches!(now.handler(), SigHandler::SigAction(f) if ptr::fn_addr_eq(f, OURS));
             if !ours {
                 // Somebody has installed a handler since: theirs stays.
                 let _ = set_action(&now);

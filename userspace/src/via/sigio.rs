@@ -41,6 +41,10 @@ impl<const PIPE: bool> HandlerWake<PIPE> {
 impl<const PIPE: bool> Wake for HandlerWake<PIPE> {
     const KIND: Kind = if PIPE { Kind::SelfPipe } else { Kind::Sigio };
 
+    fn ready(&self) -> Result<()> {
+        unblock()
+    }
+
     fn clear(&self) -> Result<()> {
         self.slot.clear()
     }
@@ -50,6 +54,12 @@ impl<const PIPE: bool> AsFd for HandlerWake<PIPE> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.slot.as_fd()
     }
+}
+
+fn unblock() -> Result<()> {
+    SigSet::from(Signal::SIGIO)
+        .thread_unblock()
+        .map_err(Error::system("unblock", "SIGIO"))
 }
 
 /// SIGIO unblocked in this thread: were it blocked in all of them, as a parent
@@ -65,9 +75,7 @@ impl Unblocked {
     pub(super) fn new() -> Result<Unblocked> {
         let mask = SigSet::thread_get_mask().map_err(Error::system("read", "the signal mask"))?;
         let was_blocked = mask.contains(Signal::SIGIO);
-        SigSet::from(Signal::SIGIO)
-            .thread_unblock()
-            .map_err(Error::system("unblock", "SIGIO"))?;
+        unblock()?;
         Ok(Unblocked {
             was_blocked,
             _not_send: PhantomData,
@@ -77,8 +85,12 @@ impl Unblocked {
 
 impl Drop for Unblocked {
     fn drop(&mut self) {
+        // The handler takes what is still pending, and blocks it once more; after
+        // that nothing comes, for the sources are disarmed. Cannot fail with a
+        // valid set.
+        let _ = unblock();
+        let _ = unblock();
         if self.was_blocked {
-            // Cannot fail with a valid set.
             let _ = SigSet::from(Signal::SIGIO).thread_block();
         }
     }

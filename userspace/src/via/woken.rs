@@ -20,6 +20,11 @@ pub(super) trait Wake: AsFd + fmt::Debug {
     /// Which mechanism this makes.
     const KIND: Kind;
 
+    /// Lets signals come in again, before a wait.
+    fn ready(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Takes all wake-ups back.
     fn clear(&self) -> Result<()>;
 }
@@ -80,6 +85,7 @@ impl<W: Wake> Via for Woken<W> {
     }
 
     fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Token>) -> Result<()> {
+        self.wake.ready()?;
         let mut events = [EpollEvent::empty(); 16];
         let timeout = EpollTimeout::try_from(millis(timeout)).unwrap_or(EpollTimeout::MAX);
         let count = match self.epoll.wait(&mut events, timeout) {
