@@ -12,9 +12,9 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
 use crate::support::device::*;
 use crate::support::modules::Timer;
-use crate::support::readiness;
 use crate::support::signals::*;
 use crate::support::worker::{until, Worker};
+use crate::support::{readiness, until_completed};
 use evq::uapi::INFO_RETIRED;
 
 const QUEUE: &str = "/dev/evq-timer";
@@ -191,7 +191,7 @@ fn a_pending_io_uring_read_ends_with_enodev() {
     ring.submit().expect("submitting does not wait");
     assert_eq!(ring.completion().count(), 0);
     drop(timer);
-    ring.submit_and_wait(1).expect("waiting for the completion");
+    until_completed(&ring);
     let completion = ring.completion().next().expect("a completion");
     assert_eq!(completion.result(), -(Errno::ENODEV as i32));
 }

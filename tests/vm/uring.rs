@@ -7,6 +7,7 @@ use io_uring::{opcode, types, IoUring};
 use nix::errno::Errno;
 
 use crate::support::device::*;
+use crate::support::until_completed;
 use crate::support::worker::Worker;
 
 /// A ring with one read under way.
@@ -62,9 +63,7 @@ impl Pending {
     }
 
     fn wait(&mut self) -> Result<Vec<u64>, Errno> {
-        self.ring
-            .submit_and_wait(1)
-            .expect("waiting for a completion");
+        until_completed(&self.ring);
         self.completed().expect("there is one")
     }
 }
@@ -154,7 +153,8 @@ fn a_write_posts() {
         .build();
     // SAFETY: Buffer and descriptor outlive the request, which is waited for.
     unsafe { ring.submission().push(&entry) }.expect("room for one");
-    ring.submit_and_wait(1).expect("waiting for the completion");
+    ring.submit().expect("io_uring_enter");
+    until_completed(&ring);
     let result = ring.completion().next().expect("a completion").result();
     assert_eq!(result, records.len() as i32);
     assert_eq!(numbers(&drain(&fd)), [1, 2]);

@@ -10,9 +10,10 @@ pub(crate) mod process;
 pub(crate) mod signals;
 pub(crate) mod worker;
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
+use io_uring::IoUring;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 
 /// Far more than anything in here takes, also on a slow machine that emulates
@@ -32,4 +33,11 @@ pub(crate) fn until_readable(fd: BorrowedFd<'_>, what: &str) {
     let limit = PollTimeout::try_from(LIMIT).expect("a minute fits");
     let count = poll(&mut fds, limit).unwrap_or_else(|errno| panic!("polling {what}: {errno}"));
     assert_eq!(count, 1, "{what} was not readable within {LIMIT:?}");
+}
+
+/// Waits until a ring has a completion; `submit_and_wait` would do so for ever.
+pub(crate) fn until_completed(ring: &IoUring) {
+    // SAFETY: The ring keeps it open, and is borrowed for as long as this is used.
+    let fd = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
+    until_readable(fd, "a completion of the io_uring");
 }
