@@ -25,6 +25,7 @@ ROOT=$CACHE/root-$SUITE-$(key_of "$ROOT_RECIPE" "${ROOT_PACKAGES[@]}")
 # From here on, the build root is the one that has clang as well.
 root_with_clang() {
     ROOT_PACKAGES+=("${CLANG_PACKAGES[@]}")
+    # shellcheck disable=SC2034 # for who sources this
     ROOT_MAKE=("${CLANG_MAKE[@]}")
     ROOT=$CACHE/root-$SUITE-$(key_of "$ROOT_RECIPE" "${ROOT_PACKAGES[@]}")
 }

@@ -190,6 +190,19 @@ fn a_panic_is_a_panic() {
 }
 
 #[test]
+fn a_guest_that_dies_before_its_init_is_started_once_more() {
+    let output = shell(&["--append", "rdinit=/nowhere"], "echo never");
+    assert_eq!(failures(&output)[0], 203);
+    assert_eq!(text(&output.stdout), "");
+    assert_eq!(
+        text(&output.stderr)
+            .matches("starting it once more")
+            .count(),
+        1
+    );
+}
+
+#[test]
 fn a_hang_is_a_hang() {
     let output = shell(&["--timeout", "2"], "echo before; sleep 1000000");
     assert_eq!(failures(&output), [206]);

@@ -4,6 +4,7 @@
 use std::io::Read;
 use std::process::Stdio;
 
+use nix::sys::resource::{setrlimit, Resource};
 use nix::sys::signal::Signal;
 use nix::unistd::{setgid, setuid, Gid, Uid};
 use std::os::unix::process::CommandExt;
@@ -187,4 +188,37 @@ fn a_bad_line_is_named_and_the_ones_before_it_are_posted() {
         .map(|e| (e.type_, e.code, e.len))
         .collect();
     assert_eq!(codes, [(1, 2, 2), (3, 4, 0)]);
+}
+
+/// C3: with room for few realtime signals or none, the kernel falls back to
+/// SIGIO; nothing is lost that the ring holds, and the client says that it
+/// happened.
+#[test]
+fn a_full_signal_queue_loses_nothing_and_is_reported() {
+    const POSTED: u64 = 2000;
+    for kind in ["rtsig", "rtsig-thread"] {
+        for room in [0, 8] {
+            let count = POSTED.to_string();
+            let watch = Watch::start_with(&["--via", kind, "--num-events", &count], |command| {
+                // SAFETY: A single system call between fork and exec.
+                unsafe {
+                    command
+                        .pre_exec(move || Ok(setrlimit(Resource::RLIMIT_SIGPENDING, room, room)?))
+                };
+            });
+            let writer = open_rw();
+            for number in 0..POSTED {
+                post(&writer, &[record(number)]);
+            }
+            let ended = watch.end();
+            assert_eq!(ended.code(), 0, "{kind}, room for {room}: {ended:?}");
+            assert_eq!(ended.lines.len() as u64, POSTED, "{kind}, room for {room}");
+            assert!(ended.errors.contains("lost 0"), "{ended:?}");
+            assert!(
+                ended.errors.contains("the signal queue was full"),
+                "{kind}, room for {room}: {}",
+                ended.errors
+            );
+        }
+    }
 }

@@ -64,10 +64,17 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut child = client(&["watch", "--banner"])
+        Self::start_with(arguments, |_| ())
+    }
+
+    pub(crate) fn start_with(arguments: &[&str], change: impl FnOnce(&mut Command)) -> Self {
+        let mut command = client(&["watch", "--banner"]);
+        command
             .args(arguments)
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(Stdio::piped());
+        change(&mut command);
+        let mut child = command
             .spawn()
             .expect("starting evdev-client, which the runner puts on the PATH");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is a pipe"));

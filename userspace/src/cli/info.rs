@@ -5,7 +5,8 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use evq::uapi::INFO_RETIRED;
-use evq::{device, Queue};
+use evq::via::Kind;
+use evq::{device, Queue, Watcher};
 
 use super::exit::Exit;
 use super::Format;
@@ -19,12 +20,60 @@ pub(super) struct Args {
     #[arg(long, value_name = "PATH", default_value = device::DEFAULT_PATH)]
     device: PathBuf,
 
+    /// List the mechanisms instead, and which of them work here.
+    #[arg(long)]
+    via: bool,
+
     /// How to print.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
 
+/// The mechanisms, each tried for real; and the room for realtime signals.
+fn mechanisms(format: Format) -> String {
+    let tried: Vec<_> = Kind::ALL
+        .iter()
+        .map(|&kind| (kind, Watcher::new(kind).map(drop)))
+        .collect();
+    // "used/limit", of all processes of this user.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let pending = status.lines().find_map(|line| line.strip_prefix("SigQ:"));
+    let pending = pending.map_or("unknown", str::trim);
+    match format {
+        Format::Json => {
+            let list: Vec<_> = tried
+                .iter()
+                .map(|(kind, result)| {
+                    serde_json::json!({
+                        "name": kind.name(),
+                        "works": result.is_ok(),
+                        "why_not": result.as_ref().err().map(ToString::to_string),
+                    })
+                })
+                .collect();
+            let json = serde_json::json!({"v": 1, "mechanisms": list, "signal_queue": pending});
+            format!("{json}\n")
+        }
+        Format::Text => {
+            let mut text = String::new();
+            for (kind, result) in &tried {
+                let state = match result {
+                    Ok(()) => "works".to_owned(),
+                    Err(error) => error.to_string(),
+                };
+                text += &format!("{kind:<13} {state}\n");
+            }
+            text + &format!("signal queue  {pending} (used/limit of this user)\n")
+        }
+    }
+}
+
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    if args.via {
+        let text = mechanisms(args.format);
+        io::stdout().lock().write_all(text.as_bytes())?;
+        return Ok(Exit::Done);
+    }
     let queue = Queue::open(&args.device)?;
     let info = queue.info()?;
     let retired = info.flags & INFO_RETIRED != 0;
