@@ -6,9 +6,10 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use nix::sys::signal::{kill, Signal};
-use nix::unistd::Pid;
+use nix::unistd::{alarm, Pid};
 
 use super::signals::unblock_all;
+use super::LIMIT;
 
 /// What a program has said and how it has ended.
 #[derive(Debug)]
@@ -25,14 +26,17 @@ impl Ended {
     }
 }
 
-/// The command, with a signal mask as a shell leaves it.
+/// The command, with a signal mask as a shell leaves it. One that never ends is
+/// killed by SIGALRM, which its status then says: a hang fails one test only.
 pub(crate) fn client(arguments: &[&str]) -> Command {
     let mut command = Command::new("evdev-client");
     command.args(arguments).stdin(Stdio::null());
-    // SAFETY: A single system call between fork and exec.
+    let limit = LIMIT.as_secs().try_into().expect("a minute fits");
+    // SAFETY: System calls only, between fork and exec.
     unsafe {
-        command.pre_exec(|| {
+        command.pre_exec(move || {
             unblock_all();
+            alarm::set(limit);
             Ok(())
         })
     };
