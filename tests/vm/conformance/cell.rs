@@ -1,24 +1,57 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One cell of the table: a process of its own with a limit, so that one that
-//! hangs or dies is one failure and not the end of the suite.
+//! One cell of the table: a process of its own, so that one that hangs or dies
+//! is one failure and not the end of the suite.
+//!
+//! It hangs if it makes no [`progress`] for a while: how long it may take in all
+//! depends on the machine and on the kernel's checkers, and says nothing.
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::sys::mman::{mmap_anonymous, MapFlags, ProtFlags};
 use nix::sys::signal::{killpg, Signal};
 use nix::unistd::{fork, pipe2, setpgid, ForkResult, Pid};
 
-/// Far more than a healthy cell takes; only turns a hang into a failure.
-pub(crate) const LIMIT: Duration = Duration::from_secs(15);
+/// Far more than a healthy cell takes for a step; only turns a hang into a
+/// failure.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// The steps that the cell has made, shared between it and the harness.
+fn steps() -> &'static AtomicU64 {
+    static STEPS: OnceLock<&AtomicU64> = OnceLock::new();
+    STEPS.get_or_init(|| {
+        let size = NonZeroUsize::new(size_of::<AtomicU64>()).expect("not 0");
+        let (prot, flags) = (
+            ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+            MapFlags::MAP_SHARED,
+        );
+        // SAFETY: makes a mapping wherever there is room, and touches no other.
+        let page: NonNull<_> = unsafe { mmap_anonymous(None, size, prot, flags) }.expect("a page");
+        // SAFETY: zeroed, aligned to a page, and never unmapped.
+        unsafe { page.cast::<AtomicU64>().as_ref() }
+    })
+}
+
+/// The cell is one step nearer to its end. Not for a turn of a loop that could
+/// go on for ever: that is a hang too.
+pub(crate) fn progress() {
+    steps().fetch_add(1, Ordering::Relaxed);
+}
 
 /// Runs `run` in a child; what went wrong, if anything did.
 pub(crate) fn run(run: impl FnOnce()) -> Result<(), String> {
+    // Before the fork: made later it would not be shared.
+    steps().store(0, Ordering::Relaxed);
     let (said, say) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).expect("a pipe");
     // SAFETY: the harness has one thread, so no lock is held in the child.
     match unsafe { fork() }.expect("fork") {
@@ -56,7 +89,10 @@ pub(crate) fn run(run: impl FnOnce()) -> Result<(), String> {
             let _ = File::from(said).read_to_string(&mut text);
             let text = text.trim().replace('\n', " | ");
             if let Some(state) = state {
-                Err(format!("hung for {LIMIT:?}, {state}; {text}"))
+                let steps = steps().load(Ordering::Relaxed);
+                Err(format!(
+                    "hung: no progress for {LIMIT:?} after {steps} steps, {state}; {text}"
+                ))
             } else if libc::WIFSIGNALED(status) {
                 Err(format!(
                     "killed by signal {}; {text}",
@@ -79,7 +115,15 @@ fn ends_in_time(child: Pid) -> bool {
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
     let limit = PollTimeout::try_from(LIMIT).expect("it fits");
-    poll(&mut fds, limit).expect("poll of a cell") == 1
+    let mut before = steps().load(Ordering::Relaxed);
+    while poll(&mut fds, limit).expect("poll of a cell") == 0 {
+        let now = steps().load(Ordering::Relaxed);
+        if now == before {
+            return false;
+        }
+        before = now;
+    }
+    true
 }
 
 /// Where each thread of a hung cell is.

@@ -4,6 +4,7 @@
 use evq::via::Kind;
 use evq::{Token, Watcher};
 
+use crate::cell;
 use crate::source::{Got, Reader};
 
 pub(crate) struct Watch {
@@ -63,6 +64,7 @@ impl Watch {
             }
             match self.reader.read(piece) {
                 Got::Numbers(numbers, lost) => {
+                    cell::progress();
                     account.numbers.extend(numbers);
                     account.lost += lost;
                     self.watcher.more(self.token);
@@ -80,6 +82,7 @@ impl Watch {
         let mut account = Account::default();
         if wait(&mut self.watcher).contains(&self.token) {
             while let Got::Numbers(numbers, lost) = self.reader.read(64) {
+                cell::progress();
                 account.numbers.extend(numbers);
                 account.lost += lost;
                 if !self.watcher.kind().drains() {
