@@ -28,6 +28,7 @@ mod read;
 mod retire;
 mod share;
 mod storm;
+mod storm_via;
 mod timer;
 mod uring;
 mod write;

@@ -43,6 +43,17 @@ pub(crate) fn client(arguments: &[&str]) -> Command {
     command
 }
 
+/// For one that has much to do, and whose end is waited for in another way.
+pub(crate) fn no_limit(command: &mut Command) {
+    // SAFETY: A system call only, between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            alarm::cancel();
+            Ok(())
+        })
+    };
+}
+
 /// Runs it to its end.
 pub(crate) fn run(arguments: &[&str]) -> Ended {
     let output = client(arguments)
@@ -52,6 +63,20 @@ pub(crate) fn run(arguments: &[&str]) -> Ended {
         status: output.status,
         lines: text(output.stdout).lines().map(str::to_owned).collect(),
         errors: text(output.stderr),
+    }
+}
+
+impl Ended {
+    /// The numbers of the summary: delivered and lost. Panics if it says that
+    /// some were left unread.
+    pub(crate) fn account(&self) -> (u64, u64) {
+        let account = || {
+            let (_, rest) = self.errors.split_once("delivered ")?;
+            let (delivered, rest) = rest.split_once(", lost ")?;
+            let (lost, _) = rest.split_once(" (")?;
+            Some((delivered.parse().ok()?, lost.parse().ok()?))
+        };
+        account().unwrap_or_else(|| panic!("no summary, or some left unread: {self:?}"))
     }
 }
 
@@ -99,9 +124,12 @@ impl Watch {
         }
     }
 
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().try_into().expect("a process id"))
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id().try_into().expect("a process id"));
-        kill(pid, signal).expect("it is our child");
+        kill(self.pid(), signal).expect("it is our child");
     }
 
     /// The next line of its output.

@@ -106,6 +106,17 @@ pub(crate) fn until_blocked_in(tid: Pid, call: libc::c_long) {
     );
 }
 
+/// Waits until the first thread of a process sleeps in whatever system call.
+pub(crate) fn until_asleep(pid: Pid) {
+    until(
+        || {
+            current_call(pid).is_some_and(|line| !line.starts_with("running"))
+                && state(pid) == Some('S')
+        },
+        || format!("process {pid} to sleep, it is in {:?}", current_call(pid)),
+    );
+}
+
 /// Waits for a condition that nothing tells us about.
 pub(crate) fn until(mut condition: impl FnMut() -> bool, what: impl Fn() -> String) {
     let start = Instant::now();
