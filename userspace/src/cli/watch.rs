@@ -215,7 +215,8 @@ impl Loop<'_> {
             }
             let mut came = false;
             for token in ready {
-                let Some(at) = self.watched.iter().position(|w| w.token == token) else {
+                // Armed one after the other: in the order of their tokens.
+                let Ok(at) = self.watched.binary_search_by_key(&token, |w| w.token) else {
                     continue;
                 };
                 let watched = &mut self.watched[at];

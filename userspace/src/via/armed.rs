@@ -74,6 +74,14 @@ impl Armed {
         Ok(armed)
     }
 
+    /// Stops its signals until it is armed once more.
+    pub(super) fn silence(&self, name: &str) -> Result<()> {
+        let fd = self.fd.as_fd();
+        flags(fd)
+            .and_then(|now| set_flags(fd, now - OFlag::O_ASYNC))
+            .map_err(Error::system("clear O_ASYNC of", name))
+    }
+
     /// Arms it once more.
     pub(super) fn rearm(&self, name: &str) -> Result<()> {
         self.set_async(name)
@@ -192,7 +200,11 @@ impl<T> Table<T> {
     }
 
     pub(super) fn remove(&mut self, token: Token) -> Option<T> {
-        let at = self.entries.iter().position(|(other, _)| *other == token)?;
+        // Tokens are given out in rising order.
+        let at = self
+            .entries
+            .binary_search_by_key(&token, |(other, _)| *other)
+            .ok()?;
         Some(self.entries.remove(at).1)
     }
 

@@ -5,13 +5,15 @@
 //! The signal is blocked and read from a signalfd in an epoll set, so that no
 //! handler is needed. Signals are queued up to a limit that all processes of a
 //! user share (`RLIMIT_SIGPENDING`); behind it the kernel sends plain SIGIO,
-//! which says nothing but that something was not said. Then all sources are
-//! armed again and polled, whatever signals are left are taken, and it is
-//! counted (C3). `si_fd` is a hint only: the descriptors here are duplicates
-//! that nobody else closes, but a signal can outlive the source it is for (U6).
+//! which says nothing but that something was not said. Then the signals are
+//! turned off, what is queued of them is forgotten, they are turned on again
+//! and all sources polled; and it is counted (C3). `si_fd` is a hint only: the
+//! descriptors here are duplicates that nobody else closes, but a signal can
+//! outlive the source it is for (U6).
 
+use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -22,7 +24,7 @@ use super::armed::{duplicate, Armed, Table, Watched};
 use super::claim::Claim;
 use super::{millis, Kind, Via};
 use crate::error::{Error, Result};
-use crate::sys::{OwnerEx, SignalQueue};
+use crate::sys::{OwnerEx, SignalInfo, SignalQueue};
 use crate::watcher::Token;
 
 /// A mechanism; `THREAD`: the signals are for the thread, else for the process.
@@ -32,6 +34,8 @@ use crate::watcher::Token;
 #[derive(Debug)]
 pub(super) struct Realtime<const THREAD: bool> {
     sources: Table<Watched>,
+    /// The armed ones by what `si_fd` says.
+    by_fd: HashMap<RawFd, Token>,
     epoll: Epoll,
     queue: SignalQueue,
     overflows: u64,
@@ -74,6 +78,7 @@ impl<const THREAD: bool> Realtime<THREAD> {
             .map_err(Error::system("watch", "the signals"))?;
         Ok(Realtime {
             sources: Table::default(),
+            by_fd: HashMap::new(),
             epoll,
             queue,
             overflows: 0,
@@ -91,34 +96,39 @@ impl<const THREAD: bool> Realtime<THREAD> {
             })
     }
 
+    fn next_signal(&self) -> Result<Option<SignalInfo>> {
+        self.queue
+            .next()
+            .map_err(Error::system("read", "the signalfd"))
+    }
+
     /// Takes the signals that are queued; a full queue is recovered from.
     fn take_signals(&mut self, ready: &mut Vec<Token>) -> Result<()> {
-        let mut overflowed = false;
         for _ in 0..SIGNALS_MAX {
-            let next = self
-                .queue
-                .next()
-                .map_err(Error::system("read", "the signalfd"))?;
-            match next {
+            match self.next_signal()? {
                 None => break,
-                Some(info) if info.signal == libc::SIGIO => overflowed = true,
-                Some(info) => ready.extend(
-                    self.armed()
-                        .filter(|(_, armed)| armed.as_fd().as_raw_fd() == info.fd)
-                        .map(|(token, _)| token),
-                ),
+                // Of signals for one thread or process the kernel gives the one
+                // with the lowest number first: this is seen before what is queued.
+                Some(info) if info.signal == libc::SIGIO => {
+                    self.overflows += 1;
+                    return self.recover(ready);
+                }
+                // None: the signal has outlived its source.
+                Some(info) => ready.extend(self.by_fd.get(&info.fd)),
             }
-        }
-        if overflowed {
-            self.overflows += 1;
-            self.recover(ready)?;
         }
         Ok(())
     }
 
-    /// Which sources the signals that were not queued were for. Doing it once
-    /// too often does no harm.
+    /// Finds out which sources the signals that were not queued were for. Doing
+    /// it once too often does no harm.
     fn recover(&self, ready: &mut Vec<Token>) -> Result<()> {
+        // While nobody sends any, the queue has an end. It has to be reached: what
+        // stays in it takes the room of the signals to come.
+        for (_, armed) in self.armed() {
+            armed.silence(Self::NAME)?;
+        }
+        while self.next_signal()?.is_some() {}
         let mut fds = Vec::new();
         for (_, armed) in self.armed() {
             // Before the look: what comes after it is told again.
@@ -157,7 +167,10 @@ impl<const THREAD: bool> Via for Realtime<THREAD> {
             OwnerEx::this_process()
         };
         let armed = Armed::with_signal(fd, name, owner, self.queue.realtime())?;
-        Ok(self.sources.insert(Watched::Armed(armed)))
+        let number = armed.as_fd().as_raw_fd();
+        let token = self.sources.insert(Watched::Armed(armed));
+        self.by_fd.insert(number, token);
+        Ok(token)
     }
 
     fn also(&mut self, fd: BorrowedFd<'_>, name: &str) -> Result<Token> {
@@ -170,8 +183,14 @@ impl<const THREAD: bool> Via for Realtime<THREAD> {
     }
 
     fn disarm(&mut self, token: Token) {
-        if let Some(Watched::Plain(fd)) = self.sources.remove(token) {
-            let _ = self.epoll.delete(&fd);
+        match self.sources.remove(token) {
+            Some(Watched::Armed(armed)) => {
+                self.by_fd.remove(&armed.as_fd().as_raw_fd());
+            }
+            Some(Watched::Plain(fd)) => {
+                let _ = self.epoll.delete(&fd);
+            }
+            None => {}
         }
     }
 

@@ -70,3 +70,21 @@ pub(crate) fn read(queue: &Queue, most: usize) -> Option<Vec<u64>> {
 pub(crate) fn flags(fd: impl AsFd) -> i32 {
     nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_GETFL).unwrap()
 }
+
+/// Runs `behaviour` in a process that has no other threads, which the test
+/// harness does: they would take signals that are for the process.
+pub(crate) fn alone(behaviour: impl Fn()) {
+    // SAFETY: The child goes on with the thread that forks; the C library keeps
+    // its allocator usable across fork.
+    match unsafe { nix::unistd::fork() }.expect("fork") {
+        nix::unistd::ForkResult::Child => {
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(behaviour));
+            // SAFETY: Ends the process without running what is the parent's to run.
+            unsafe { libc::_exit(i32::from(result.is_err())) }
+        }
+        nix::unistd::ForkResult::Parent { child } => {
+            let status = nix::sys::wait::waitpid(child, None).expect("waitpid");
+            assert_eq!(status, nix::sys::wait::WaitStatus::Exited(child, 0));
+        }
+    }
+}

@@ -4,3 +4,4 @@
 mod carrier;
 mod errors;
 mod mechanisms;
+mod overflow;

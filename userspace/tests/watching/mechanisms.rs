@@ -7,7 +7,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use crate::carrier::{flags, post, read, watchdog, Carrier, CARRIERS};
+use crate::carrier::{alone, flags, post, read, watchdog, Carrier, CARRIERS};
 use evq::via::Kind;
 use evq::{Queue, Token, Watcher};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -23,24 +23,6 @@ fn everywhere(behaviour: impl Fn(Kind, Carrier)) {
             } else {
                 behaviour(kind, carrier);
             }
-        }
-    }
-}
-
-/// Runs `behaviour` in a process that has no other threads, which the test
-/// harness does: they would take signals that are for the process.
-fn alone(behaviour: impl Fn()) {
-    // SAFETY: The child goes on with the thread that forks; the C library keeps
-    // its allocator usable across fork.
-    match unsafe { nix::unistd::fork() }.expect("fork") {
-        nix::unistd::ForkResult::Child => {
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(behaviour));
-            // SAFETY: Ends the process without running what is the parent's to run.
-            unsafe { libc::_exit(i32::from(result.is_err())) }
-        }
-        nix::unistd::ForkResult::Parent { child } => {
-            let status = nix::sys::wait::waitpid(child, None).expect("waitpid");
-            assert_eq!(status, nix::sys::wait::WaitStatus::Exited(child, 0));
         }
     }
 }
