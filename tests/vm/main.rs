@@ -19,6 +19,7 @@ mod fasync;
 mod fault;
 mod input;
 mod interrupt;
+mod lacking;
 mod limits;
 mod module;
 mod owner;
