@@ -3,6 +3,7 @@
 //! A queue: the ring, the lock of its writers, and those who want to be told.
 
 use crate::{
+    atomic::Word,
     event::Event,
     glue::{
         context,
@@ -15,16 +16,19 @@ use crate::{
             Handler,
             IrqWork, //
         },
+        mapping::MappableArray,
         wait::{
             mask,
             WaitQueue, //
         },
     },
     ring::{
+        Memory,
         Ring,
         Slot,
         Writer, //
     },
+    uapi::MapHeader,
 };
 use core::ops::Deref;
 use kernel::{
@@ -59,6 +63,19 @@ pub(crate) const CAPACITY_MAX: u32 = 1 << 20;
 /// A post walks over those that wait, and the kernel over those that are armed whenever one is
 /// added or removed: without a bound, any program that may read could slow down all producers.
 pub(crate) const SUBSCRIBERS_MAX: u64 = 4096;
+
+/// The ring, in memory that programs can map: what `include/uapi/evq.h` says of `mmap`.
+pub(crate) type SharedRing = Ring<MappableArray<MapHeader, Slot>>;
+
+impl Memory for MappableArray<MapHeader, Slot> {
+    fn newest(&self) -> &Word {
+        &self.header().newest
+    }
+
+    fn slots(&self) -> &[Slot] {
+        self.elements()
+    }
+}
 
 /// Those who want to be told: sleepers, pollers and the list of asynchronous readers.
 #[pin_data]
@@ -95,7 +112,7 @@ pub(crate) enum Notify {
 /// A queue of events.
 #[pin_data]
 pub(crate) struct Queue {
-    ring: Ring<VVec<Slot>>,
+    ring: SharedRing,
     /// Taken for good when the queue is retired, so that nothing is posted after that.
     #[pin]
     writer: IrqLock<Option<Writer>>,
@@ -115,11 +132,10 @@ impl Queue {
         if !(CAPACITY_MIN..=CAPACITY_MAX).contains(&capacity) {
             return Err(EINVAL);
         }
-        let mut slots = VVec::with_capacity(capacity as usize, GFP_KERNEL)?;
-        for _ in 0..capacity {
-            slots.push(Slot::new(), GFP_KERNEL)?;
-        }
-        let (ring, writer) = Ring::new(slots).ok_or(EINVAL)?;
+        let instance = context::random_id();
+        let header = MapHeader::new(capacity, instance);
+        let memory = MappableArray::new(header, capacity as usize, Slot::new)?;
+        let (ring, writer) = Ring::new(memory).ok_or(EINVAL)?;
         Arc::pin_init(
             try_pin_init!(Self {
                 ring,
@@ -129,7 +145,7 @@ impl Queue {
                     fasync <- FasyncList::new(),
                     retired: Atomic::new(false),
                 }? Error)),
-                instance: context::random_id(),
+                instance,
                 refused: Atomic::new(0),
                 subscribers: Atomic::new(0),
             }),
@@ -138,7 +154,7 @@ impl Queue {
     }
 
     /// The ring, for reading.
-    pub(crate) fn ring(&self) -> &Ring<VVec<Slot>> {
+    pub(crate) fn ring(&self) -> &SharedRing {
         &self.ring
     }
 

@@ -33,7 +33,6 @@ use super::event::{
     Event,
     WORDS, //
 };
-use core::ops::Deref;
 
 /// In place of a sequence number: the slot is empty or being written.
 ///
@@ -102,17 +101,25 @@ pub(crate) struct Writer {
     newest: u64,
 }
 
-/// A ring of `slots.len()` events, which overwrites the oldest (Q3).
+/// What a ring is kept in: readers that share no code with this file may look at it as well.
+pub(crate) trait Memory {
+    /// Where the ring says which event is the newest.
+    fn newest(&self) -> &Word;
+
+    /// Where it keeps its events; always the same ones.
+    fn slots(&self) -> &[Slot];
+}
+
+/// A ring of `slots().len()` events, which overwrites the oldest (Q3).
 ///
 /// # Invariants
 ///
-/// - `slots.len()` is a power of two, and `mask` is one less.
+/// - `slots().len()` is a power of two, and `mask` is one less.
 /// - Event `n` lives in slot `n & mask` and nowhere else.
-/// - `newest` never decreases, and every event up to it has been stored.
-pub(crate) struct Ring<S> {
-    slots: S,
+/// - `newest()` never decreases, and every event up to it has been stored.
+pub(crate) struct Ring<M> {
+    memory: M,
     mask: u64,
-    newest: Word,
 }
 
 impl Writer {
@@ -123,28 +130,33 @@ impl Writer {
     }
 }
 
-impl<S: Deref<Target = [Slot]>> Ring<S> {
-    /// Makes a ring over `slots` and the right to post to it.
+impl<M: Memory> Ring<M> {
+    /// Makes a ring of empty slots and the right to post to it.
     ///
     /// Returns [`None`] if their number is not a power of two.
-    pub(crate) fn new(slots: S) -> Option<(Self, Writer)> {
-        Self::starting_after(slots, 0)
+    pub(crate) fn new(memory: M) -> Option<(Self, Writer)> {
+        Self::starting_after(memory, 0)
     }
 
     /// As [`Ring::new`], but as if `newest` events had been posted and forgotten already.
-    pub(crate) fn starting_after(slots: S, newest: u64) -> Option<(Self, Writer)> {
-        let capacity = slots.len();
+    pub(crate) fn starting_after(memory: M, newest: u64) -> Option<(Self, Writer)> {
+        let capacity = memory.slots().len();
         if !capacity.is_power_of_two() {
             return None;
         }
+        memory.newest().store(newest);
         // INVARIANT: Just checked; nothing is stored yet, and nothing up to `newest` will be found.
         let ring = Self {
+            memory,
             mask: (capacity as u64).saturating_sub(1),
-            slots,
-            newest: Word::new(newest),
         };
         // INVARIANT: The same number.
         Some((ring, Writer { newest }))
+    }
+
+    /// What the ring is kept in.
+    pub(crate) fn memory(&self) -> &M {
+        &self.memory
     }
 
     /// Events that the ring holds.
@@ -154,7 +166,7 @@ impl<S: Deref<Target = [Slot]>> Ring<S> {
 
     /// Sequence number of the newest event, 0 if there was none; also the number of events posted.
     pub(crate) fn newest(&self) -> u64 {
-        self.newest.load_acquire()
+        self.memory.newest().load_acquire()
     }
 
     /// Sequence number of the oldest event that can still be there when `newest` is the newest.
@@ -191,7 +203,7 @@ impl<S: Deref<Target = [Slot]>> Ring<S> {
         });
         // INVARIANT: The event has been stored.
         writer.newest = seq;
-        self.newest.store_release(seq);
+        self.memory.newest().store_release(seq);
         Some(seq)
     }
 
@@ -220,7 +232,7 @@ impl<S: Deref<Target = [Slot]>> Ring<S> {
 
     fn slot(&self, seq: u64) -> Option<&Slot> {
         // Always there, by the invariant on `mask`; `get` keeps the panic out all the same.
-        self.slots.get((seq & self.mask) as usize)
+        self.memory.slots().get((seq & self.mask) as usize)
     }
 }
 

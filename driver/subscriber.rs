@@ -34,6 +34,7 @@ use kernel::{
         IovIterDest,
         IovIterSource, //
     },
+    mm::virt::VmaNew,
     new_spinlock,
     prelude::*,
     sync::{
@@ -266,6 +267,10 @@ impl FileOperations for Subscriber {
             _ => return Err(ENOTTY),
         }
         Ok(0)
+    }
+
+    fn mmap(&self, vma: &VmaNew) -> Result {
+        self.queue.ring().memory().map_read_only(vma)
     }
 }
 

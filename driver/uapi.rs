@@ -2,11 +2,13 @@
 
 //! What `include/uapi/evq.h` says beyond the record itself.
 
+use crate::atomic::Word;
 use kernel::{
     ioctl::{
         _IOR,
         _IOWR, //
     },
+    page::PAGE_SIZE,
     prelude::*,
     transmute::{
         AsBytes,
@@ -73,3 +75,33 @@ unsafe impl AsBytes for Seek {}
 unsafe impl FromBytes for Seek {}
 
 const _: () = assert!(size_of::<Seek>() == 2 * 4 + 8);
+
+/// `struct evq_map`: what a mapping of the ring begins with.
+#[repr(C)]
+pub(crate) struct MapHeader {
+    abi: u32,
+    capacity: u32,
+    offset: u32,
+    reserved: u32,
+    instance: u64,
+    padding: [u64; 5],
+    /// In a cache line of its own: it changes with each post, the rest never.
+    pub(crate) newest: Word,
+}
+
+const _: () = assert!(core::mem::offset_of!(MapHeader, newest) == 64);
+
+impl MapHeader {
+    /// The header of a ring of `capacity` events in which nothing has been posted.
+    pub(crate) fn new(capacity: u32, instance: u64) -> Self {
+        Self {
+            abi: ABI,
+            capacity,
+            offset: PAGE_SIZE as u32,
+            reserved: 0,
+            instance,
+            padding: [0; 5],
+            newest: Word::new(0),
+        }
+    }
+}

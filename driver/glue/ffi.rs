@@ -6,6 +6,7 @@ use kernel::{
     bindings,
     ffi::{
         c_char,
+        c_int,
         c_uint,
         c_ulong,
         c_void, //
@@ -41,7 +42,13 @@ unsafe extern "C" {
     pub(super) fn evq_helper_iocb_nowait(iocb: *const bindings::kiocb) -> bool;
     pub(super) fn evq_helper_file_readable(file: *const bindings::file) -> bool;
     pub(super) fn evq_helper_file_writable(file: *const bindings::file) -> bool;
+    pub(super) fn evq_helper_vfree(pages: *mut c_void);
+    pub(super) fn evq_helper_remap_vmalloc_range(
+        vma: *mut bindings::vm_area_struct,
+        pages: *mut c_void,
+    ) -> c_int;
 
+    pub(super) safe fn evq_helper_vmalloc_user(bytes: usize) -> *mut c_void;
     pub(super) safe fn evq_helper_preemptible() -> bool;
     pub(super) safe fn evq_helper_in_nmi() -> bool;
     pub(super) safe fn evq_helper_cond_resched();

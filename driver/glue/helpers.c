@@ -13,6 +13,7 @@
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
+#include <linux/vmalloc.h>
 
 #include "helpers.h"
 
@@ -99,4 +100,19 @@ bool evq_helper_file_readable(const struct file *file)
 bool evq_helper_file_writable(const struct file *file)
 {
 	return file->f_mode & FMODE_WRITE;
+}
+
+void *evq_helper_vmalloc_user(size_t bytes)
+{
+	return vmalloc_user(bytes);
+}
+
+void evq_helper_vfree(void *pages)
+{
+	vfree(pages);
+}
+
+int evq_helper_remap_vmalloc_range(struct vm_area_struct *vma, void *pages)
+{
+	return remap_vmalloc_range(vma, pages, vma->vm_pgoff);
 }

@@ -11,6 +11,7 @@ struct iov_iter;
 struct irq_work;
 struct kiocb;
 struct lock_class_key;
+struct vm_area_struct;
 struct wait_queue_head;
 
 void evq_helper_raw_spin_lock_init(raw_spinlock_t *lock, const char *name,
@@ -28,5 +29,8 @@ void evq_helper_file_set_nowait(struct file *file);
 bool evq_helper_iocb_nowait(const struct kiocb *iocb);
 bool evq_helper_file_readable(const struct file *file);
 bool evq_helper_file_writable(const struct file *file);
+void *evq_helper_vmalloc_user(size_t bytes);
+void evq_helper_vfree(void *pages);
+int evq_helper_remap_vmalloc_range(struct vm_area_struct *vma, void *pages);
 
 #endif /* _EVQ_HELPERS_H */

@@ -40,6 +40,7 @@ use kernel::{
         IovIterDest,
         IovIterSource, //
     },
+    mm::virt::VmaNew,
     prelude::*,
     str::CString,
     sync::Arc,
@@ -82,6 +83,12 @@ pub(crate) trait FileOperations: Send + Sync + Sized + 'static {
     /// The same for 32-bit programs: `arg` must be a pointer, to a structure that has one layout.
     /// `readable` says whether the file is open for reading.
     fn ioctl(&self, cmd: u32, arg: usize, readable: bool) -> Result<isize>;
+
+    /// Maps memory into a program; only for files that are open for reading.
+    ///
+    /// The file stays open as long as the mapping lasts. Called with the lock of the program's
+    /// memory held for writing.
+    fn mmap(&self, vma: &VmaNew) -> Result;
 }
 
 /// What an open file has as its private data.
@@ -140,6 +147,7 @@ impl<T: FileOperations> Fops<T> {
                 unlocked_ioctl: Some(Self::ioctl),
                 #[cfg(CONFIG_COMPAT)]
                 compat_ioctl: bindings::compat_ptr_ioctl,
+                mmap: Some(Self::mmap),
                 ..pin_init::zeroed()
             },
             _phantom: PhantomData,
@@ -310,6 +318,23 @@ impl<T: FileOperations> Fops<T> {
         match state.ioctl(cmd, arg, readable) {
             Ok(ret) => ret as c_long,
             Err(err) => err.to_errno() as c_long,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS only, for files of this table.
+    unsafe extern "C" fn mmap(
+        file: *mut bindings::file,
+        vma: *mut bindings::vm_area_struct,
+    ) -> c_int {
+        // SAFETY: The file is open during the call.
+        let state = unsafe { Self::state(file) };
+        // SAFETY: The VFS passes an area that is being set up.
+        let vma = unsafe { VmaNew::from_raw(vma) };
+        match state.mmap(vma) {
+            Ok(()) => 0,
+            Err(err) => err.to_errno(),
         }
     }
 }

@@ -12,5 +12,6 @@ mod ffi;
 pub(crate) mod iov;
 pub(crate) mod irq_lock;
 pub(crate) mod irq_work;
+pub(crate) mod mapping;
 pub(crate) mod miscdevice;
 pub(crate) mod wait;

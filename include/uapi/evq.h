@@ -133,4 +133,44 @@ struct evq_seek {
 #define EVQ_IOC_INFO		_IOR(EVQ_IOC_MAGIC, 0x00, struct evq_info)
 #define EVQ_IOC_SEEK		_IOWR(EVQ_IOC_MAGIC, 0x01, struct evq_seek)
 
+/**
+ * struct evq_map - the beginning of a mapped ring
+ * @abi:	EVQ_ABI
+ * @capacity:	slots of the ring, a power of two
+ * @offset:	where the slots begin, in bytes from the beginning of the mapping
+ * @reserved:	0
+ * @instance:	as in struct evq_info
+ * @padding:	0
+ * @newest:	sequence number of the newest event, 0 if there was none
+ *
+ * mmap() of a queue that is open for reading, from offset 0, with PROT_READ
+ * only (PROT_WRITE, now or later: EPERM or EACCES), of up to @offset +
+ * 64 * @capacity bytes (more: EINVAL). The mapping keeps the file open.
+ *
+ * Each slot is a struct evq_event whose lost field is 0. Event n is in slot
+ * n & (@capacity - 1) until event n + @capacity takes its place. To read it:
+ *
+ *  1. load @newest with acquire; event n is there only if n <= @newest
+ *  2. load slot.seq with acquire; if it is not n, event n is lost: it has been
+ *     overwritten, or is being so (seq is 0 meanwhile)
+ *  3. copy the rest of the slot, with loads that may race (relaxed atomics)
+ *  4. acquire fence, and load slot.seq again; if it is not n, event n is lost
+ *     and the copy is worth nothing
+ *
+ * The oldest event that may be there is @newest - @capacity + 1. What lies
+ * between the last event copied and the next one is what was lost, exactly.
+ * Reading this way moves no cursor. Before it waits, the program says where it
+ * is with EVQ_IOC_SEEK and EVQ_SEEK_SEQ; then read, poll and the signals mean
+ * what they mean everywhere else.
+ */
+struct evq_map {
+	__u32 abi;
+	__u32 capacity;
+	__u32 offset;
+	__u32 reserved;
+	__u64 instance;
+	__u64 padding[5];
+	__u64 newest;
+};
+
 #endif /* _UAPI_EVQ_H */

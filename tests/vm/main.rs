@@ -21,6 +21,7 @@ mod input;
 mod interrupt;
 mod lacking;
 mod limits;
+mod mapped;
 mod module;
 mod owner;
 mod permission;

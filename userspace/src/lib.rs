@@ -39,6 +39,7 @@ mod any;
 pub mod device;
 mod error;
 pub mod input;
+mod mapped;
 mod signals;
 mod source;
 #[doc(hidden)]
@@ -50,6 +51,7 @@ mod watcher;
 pub use any::AnyDevice;
 pub use device::{Filled, Options, Position, Queue};
 pub use error::{Error, Result};
+pub use mapped::Mapped;
 pub use signals::{unblock_in_child, StopSignals};
 pub use source::Source;
 pub use uapi::{Event, Info};

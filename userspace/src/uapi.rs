@@ -33,6 +33,10 @@ pub const SEEK_OLDEST: u32 = 1;
 /// [`SeekArg::whence`]: the event with the sequence number in [`SeekArg::seq`].
 pub const SEEK_SEQ: u32 = 2;
 
+/// Where a mapping of the ring says which event is the newest, in bytes from
+/// its beginning (`struct evq_map`).
+pub const MAP_NEWEST: usize = 64;
+
 /// The ioctl magic.
 pub const IOC_MAGIC: u8 = 0xe7;
 /// Request number of `EVQ_IOC_INFO`.
@@ -80,6 +84,18 @@ impl Event {
             .get_mut(..payload.len())?
             .copy_from_slice(payload);
         Some(event)
+    }
+
+    /// The event in a slot of the mapped ring, word by word.
+    pub(crate) fn from_words(words: [u64; EVENT_SIZE / 8]) -> Event {
+        let mut event = Event::default();
+        for (bytes, word) in as_bytes_mut(std::slice::from_mut(&mut event))
+            .chunks_exact_mut(8)
+            .zip(words)
+        {
+            bytes.copy_from_slice(&word.to_ne_bytes());
+        }
+        event
     }
 
     /// The bytes of `data` in use. A length beyond the array, which the kernel

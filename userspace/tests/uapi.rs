@@ -99,6 +99,7 @@ fn mirrors_match_the_headers() {
         ("EVQ_SEEK_NEWEST", uapi::SEEK_NEWEST.into()),
         ("EVQ_SEEK_OLDEST", uapi::SEEK_OLDEST.into()),
         ("EVQ_SEEK_SEQ", uapi::SEEK_SEQ.into()),
+        ("offsetof(struct evq_map, newest)", uapi::MAP_NEWEST as u64),
         ("EVQ_IOC_MAGIC", uapi::IOC_MAGIC.into()),
         ("EVQ_IOC_INFO", uapi::IOC_INFO),
         ("EVQ_IOC_SEEK", uapi::IOC_SEEK),

@@ -1,15 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A subscriber for tests: reads as the driver does and checks all that can be checked.
 
+use crate::atomic::Word;
 use crate::event::{Event, DATA_MAX};
-use crate::ring::{Cursor, Ring, Slot, Writer};
+use crate::ring::{Cursor, Memory, Ring, Slot, Writer};
 
-pub(crate) type TestRing = Ring<Box<[Slot]>>;
+/// Memory that nobody else looks at.
+pub(crate) struct TestMemory {
+    newest: Word,
+    slots: Box<[Slot]>,
+}
+
+impl TestMemory {
+    /// Empty slots for `capacity` events.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            newest: Word::new(0),
+            slots: (0..capacity).map(|_| Slot::new()).collect(),
+        }
+    }
+}
+
+impl Memory for TestMemory {
+    fn newest(&self) -> &Word {
+        &self.newest
+    }
+
+    fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+}
+
+pub(crate) type TestRing = Ring<TestMemory>;
 
 /// A ring of `capacity` events, as if `newest` had been posted before.
 pub(crate) fn ring_after(capacity: usize, newest: u64) -> (TestRing, Writer) {
-    let slots = (0..capacity).map(|_| Slot::new()).collect();
-    Ring::starting_after(slots, newest).expect("a power of two")
+    Ring::starting_after(TestMemory::new(capacity), newest).expect("a power of two")
 }
 
 /// An event whose every field follows from `number`, so that a mixture of two is noticed.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! One property each, on one thread.
 
-use crate::account::{event, ring_after, Subscriber};
+use crate::account::{event, ring_after, Subscriber, TestMemory};
 use crate::event::{Event, DATA_MAX, EVENT_SIZE};
-use crate::ring::{Ring, Slot};
+use crate::ring::Ring;
 
 #[test]
 fn an_empty_ring_has_nothing() {
@@ -18,8 +18,8 @@ fn an_empty_ring_has_nothing() {
 #[test]
 fn capacities_that_are_no_power_of_two_are_refused() {
     for capacity in [0, 3, 5, 6, 7, 12, 100] {
-        let slots: Box<[Slot]> = (0..capacity).map(|_| Slot::new()).collect();
-        assert!(Ring::new(slots).is_none(), "{capacity}");
+        let memory = TestMemory::new(capacity);
+        assert!(Ring::new(memory).is_none(), "{capacity}");
     }
 }
 

@@ -13,14 +13,29 @@ mod event;
 #[expect(dead_code, reason = "only what two threads meet in")]
 mod ring;
 
-use atomic::Mutant;
+use atomic::{Mutant, Word};
 use event::Event;
 use loom::sync::Arc;
-use ring::{Cursor, Ring, Slot};
+use ring::{Cursor, Memory, Ring, Slot};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Mutex;
 
-type TestRing = Ring<Box<[Slot]>>;
+type TestRing = Ring<TestMemory>;
+
+struct TestMemory {
+    newest: Word,
+    slots: Box<[Slot]>,
+}
+
+impl Memory for TestMemory {
+    fn newest(&self) -> &Word {
+        &self.newest
+    }
+
+    fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+}
 
 /// Context switches that are forced on the threads, at most. Most faults of
 /// such protocols need two.
@@ -58,8 +73,11 @@ fn meet(capacity: usize, posts: u64, takes: usize) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(PREEMPTIONS);
     model.check(move || {
-        let slots = (0..capacity).map(|_| Slot::new()).collect();
-        let (ring, mut writer) = Ring::new(slots).expect("a power of two");
+        let memory = TestMemory {
+            newest: Word::new(0),
+            slots: (0..capacity).map(|_| Slot::new()).collect(),
+        };
+        let (ring, mut writer) = Ring::new(memory).expect("a power of two");
         let ring: Arc<TestRing> = Arc::new(ring);
         let thread = loom::thread::spawn({
             let ring = ring.clone();
