@@ -21,7 +21,7 @@ unexport MAKEFLAGS MFLAGS
 # What "make prove" runs the tests in the VM on.
 PROVE := rt debug
 
-.PHONY: help demo test prove shell module client gdb lint fmt clean distclean setup kernel vm-module
+.PHONY: help demo test prove bench shell module client gdb lint fmt clean distclean setup kernel vm-module
 
 help: ## this list
 	@printf 'make TARGET [KERNEL=stock|rt|tiny|debug|/tree] [KDIR=/tree]\n\n'
@@ -35,6 +35,9 @@ test: vm-module client ## everything that proves it; ends with the counts
 
 prove: client ## the tests in the VM on PREEMPT_RT and under the kernel's checkers
 	@for kernel in $(PROVE); do tests/all --vm $$kernel || exit 1; done
+
+bench: vm-module client ## the queue beside pipes, sockets, input devices and others
+	@EVQ_KERNEL=$(KERNEL) qemu/bench
 
 shell: vm-module client ## a shell in the virtual machine
 	@qemu/run --kernel $(KERNEL)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line: one file per command.
 
+#[cfg(feature = "bench")]
+mod bench;
 mod exit;
 mod hex;
 mod info;
@@ -29,6 +31,8 @@ enum Command {
     Watch(watch::Args),
     Send(send::Args),
     Info(info::Args),
+    #[cfg(feature = "bench")]
+    Bench(bench::Args),
 }
 
 /// How to print.
@@ -45,6 +49,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Watch(args) => watch::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Info(args) => info::run(&args),
+        #[cfg(feature = "bench")]
+        Command::Bench(args) => bench::run(&args),
     };
     let exit = result.unwrap_or_else(|error| {
         // A reader that has seen enough is no failure (C6).

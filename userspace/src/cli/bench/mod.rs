@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `bench`: our device beside what a program would use instead.
+
+mod clock;
+mod latency;
+mod machine;
+mod peer;
+mod ratios;
+mod results;
+mod run;
+mod stats;
+mod throughput;
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+use super::exit::Exit;
+use super::Format;
+
+/// Measure the queue beside a pipe, a socket, input devices and others.
+///
+/// Everything runs in rounds, one after the other in each, so that what
+/// disturbs the machine disturbs all of them. Needs root, /dev/evq that nobody
+/// else posts to, and uinput and evdev for the comparison with input devices.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// How often everything is measured; the median is told.
+    #[arg(long, value_name = "N", default_value_t = 15,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+
+    /// Milliseconds that each throughput is measured for in a round.
+    #[arg(long, value_name = "MS", default_value_t = 100,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    time: u16,
+
+    /// Wake-ups of each kind in a round.
+    #[arg(long, value_name = "N", default_value_t = 100,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    wakeups: u16,
+
+    /// How to print: a table, or all there is to know.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+/// Where the two sides run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Placement {
+    /// Both on one processor.
+    SameCpu,
+    /// On one each.
+    CrossCpu,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let results = run::all(args)?;
+    let text = match args.format {
+        Format::Json => format!("{}\n", serde_json::to_string_pretty(&results)?),
+        Format::Text => results.to_string(),
+    };
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(Exit::Done)
+}

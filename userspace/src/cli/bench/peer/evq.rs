@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Our device, by `read` and `write`.
+
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use anyhow::Context as _;
+use evq::{device, Options, Queue};
+use nix::unistd::read;
+
+use super::stream::Writer;
+use super::{bytes, records, Link, Taker, RECORD};
+
+/// One open file description.
+pub(in super::super) struct Subscriber {
+    queue: Queue,
+    buffer: Vec<u8>,
+    /// Number of the last record that came; 0 before the first.
+    last: u64,
+}
+
+impl Subscriber {
+    /// Starts behind the newest event.
+    pub(in super::super) fn open() -> anyhow::Result<Subscriber> {
+        Ok(Subscriber {
+            queue: Queue::open(device::DEFAULT_PATH)?,
+            buffer: records(),
+            last: 0,
+        })
+    }
+}
+
+impl Taker for Subscriber {
+    fn take(&mut self) -> anyhow::Result<usize> {
+        let size = bytes(read(&self.queue, &mut self.buffer)).context("reading the queue")?;
+        let count = size / RECORD;
+        if let Some(number) = size
+            .checked_sub(RECORD)
+            .and_then(|at| self.buffer[at..].first_chunk())
+        {
+            let number = u64::from_ne_bytes(*number);
+            let expected = self.last + count as u64;
+            anyhow::ensure!(
+                self.last == 0 || number == expected,
+                "lost {} events, or somebody else posts to the queue as well",
+                number - expected
+            );
+            self.last = number;
+        }
+        Ok(count)
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.queue.as_fd()
+    }
+}
+
+/// What posts to our device.
+pub(in super::super) fn poster() -> anyhow::Result<Writer> {
+    let queue = Options::new()
+        .read(false)
+        .write(true)
+        .open(device::DEFAULT_PATH)?;
+    let fd = queue.as_fd().try_clone_to_owned();
+    Ok(Writer::new(fd.context("duplicating a descriptor")?))
+}
+
+pub(super) fn open(readers: usize) -> anyhow::Result<Link> {
+    let mut takers: Vec<Box<dyn Taker>> = Vec::new();
+    for _ in 0..readers {
+        takers.push(Box::new(Subscriber::open()?));
+    }
+    let capacity = Queue::open(device::DEFAULT_PATH)?.info()?.capacity;
+    Ok(Link {
+        poster: Box::new(poster()?),
+        takers,
+        // A batch may still be on its way in.
+        window: Some(capacity as usize / 2),
+    })
+}
