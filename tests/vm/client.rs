@@ -96,6 +96,29 @@ fn losses_are_visible() {
     assert!(ended.errors.contains("lost 5"), "{ended:?}");
 }
 
+/// C3: how full the signal queue is, and the limit, which is that of the program.
+#[test]
+fn info_shows_the_signal_queue() {
+    for room in [8, 99] {
+        let text = format!("/{room} (used/limit of this user)\n");
+        let json = format!("/{room}\",");
+        for (arguments, wanted) in [
+            (&["info"][..], &text),
+            (&["info", "--via"], &text),
+            (&["info", "--format", "json"], &json),
+        ] {
+            let mut command = client(arguments);
+            // SAFETY: A single system call between fork and exec.
+            unsafe {
+                command.pre_exec(move || Ok(setrlimit(Resource::RLIMIT_SIGPENDING, room, room)?))
+            };
+            let output = command.output().expect("starting it");
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(said.contains(wanted), "{wanted} in {output:?}");
+        }
+    }
+}
+
 /// C6: a reader that goes away is no error.
 #[test]
 fn a_broken_pipe_is_a_quiet_exit() {

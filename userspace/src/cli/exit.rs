@@ -11,6 +11,7 @@ Exit status:
   1      failed; a message on standard error says on what, why, and what to do
   2      wrong arguments, or a bad line in the input of `send`
   3      nothing came within --idle-timeout
+  4      what `explain` shows came out otherwise than it should
   128+N  ended by signal N: 130 for SIGINT (Ctrl-C), 143 for SIGTERM";
 
 /// How the command ended.
@@ -20,6 +21,7 @@ pub(super) enum Exit {
     Failed,
     BadInput,
     IdleTimeout,
+    Unexpected,
     Signal(Signal),
 }
 
@@ -30,6 +32,7 @@ impl Exit {
             Exit::Failed => 1,
             Exit::BadInput => 2,
             Exit::IdleTimeout => 3,
+            Exit::Unexpected => 4,
             // Signal numbers go up to 64.
             Exit::Signal(signal) => 128 + signal as u8,
         })

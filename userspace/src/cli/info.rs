@@ -9,7 +9,7 @@ use evq::via::Kind;
 use evq::{device, Queue, Watcher};
 
 use super::exit::Exit;
-use super::Format;
+use super::{process, Format};
 
 /// Print the state of a queue.
 ///
@@ -35,10 +35,7 @@ fn mechanisms(format: Format) -> String {
         .iter()
         .map(|&kind| (kind, Watcher::new(kind).map(drop)))
         .collect();
-    // "used/limit", of all processes of this user.
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let pending = status.lines().find_map(|line| line.strip_prefix("SigQ:"));
-    let pending = pending.map_or("unknown", str::trim);
+    let pending = process::signal_queue();
     match format {
         Format::Json => {
             let list: Vec<_> = tried
@@ -93,6 +90,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
                 // Text: JSON numbers are not exact beyond 53 bits everywhere.
                 "instance": format!("{:016x}", info.instance),
                 "retired": retired,
+                "signal_queue": process::signal_queue(),
             });
             format!("{json}\n")
         }
@@ -104,7 +102,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
              oldest kept  {oldest}\n\
              overwritten  {overwritten}\n\
              refused      {refused}\n\
-             subscribers  {subscribers} (this one included)\n",
+             subscribers  {subscribers} (this one included)\n\
+             signal queue {signals} (used/limit of this user)\n",
             name = queue.name(),
             state = if retired { " (retired)" } else { "" },
             abi = info.abi,
@@ -119,6 +118,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             overwritten = info.overwritten,
             refused = info.refused,
             subscribers = info.subscribers,
+            signals = process::signal_queue(),
         ),
     };
     io::stdout().lock().write_all(text.as_bytes())?;

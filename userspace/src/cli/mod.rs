@@ -4,9 +4,11 @@
 #[cfg(feature = "bench")]
 mod bench;
 mod exit;
+mod explain;
 mod hex;
 mod info;
 mod output;
+mod process;
 mod script;
 mod send;
 mod watch;
@@ -31,6 +33,7 @@ enum Command {
     Watch(watch::Args),
     Send(send::Args),
     Info(info::Args),
+    Explain(explain::Args),
     #[cfg(feature = "bench")]
     Bench(bench::Args),
 }
@@ -49,6 +52,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Watch(args) => watch::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Info(args) => info::run(&args),
+        Command::Explain(args) => explain::run(&args),
         #[cfg(feature = "bench")]
         Command::Bench(args) => bench::run(&args),
     };
