@@ -64,7 +64,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     let hardware = Hardware {
         image: kernel.image.clone(),
         initramfs,
-        append: options.append.clone(),
+        append: format!("{} {}", kernel.arguments, options.append),
         smp: options.smp,
         memory: options.memory,
         accel,

@@ -5,6 +5,7 @@
 
 mod command;
 mod control;
+mod leaks;
 mod setup;
 mod vm_ctl;
 
@@ -55,6 +56,7 @@ fn run() -> anyhow::Result<()> {
     control.serve()?;
     let bye = control.bye();
     let ended = command::run(&control)?;
+    leaks::report()?;
     control.send(&Report::Status(ended.status))?;
     control.send(&Report::Tainted {
         after: true,
