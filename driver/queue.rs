@@ -17,6 +17,7 @@ use crate::{
             IrqWork, //
         },
         mapping::MappableArray,
+        trace,
         wait::{
             mask,
             WaitQueue, //
@@ -85,6 +86,16 @@ pub(crate) struct Watchers {
     #[pin]
     fasync: FasyncList,
     retired: Atomic<bool>,
+    instance: u64,
+    wakeups: Atomic<u64>,
+    signals: Atomic<u64>,
+}
+
+impl Watchers {
+    /// Whether there is anybody to tell.
+    fn are_there(&self) -> bool {
+        self.wait.is_waited_on() || self.fasync.is_armed()
+    }
 }
 
 impl Handler for Watchers {
@@ -95,8 +106,17 @@ impl Handler for Watchers {
         } else {
             (mask::IN, Band::In)
         };
-        self.wait.wake_all(events);
-        self.fasync.kill(band);
+        let woken = self.wait.is_waited_on();
+        if woken {
+            self.wakeups.fetch_add(1, Relaxed);
+            self.wait.wake_all(events);
+        }
+        let signalled = self.fasync.is_armed();
+        if signalled {
+            self.signals.fetch_add(1, Relaxed);
+            self.fasync.kill(band);
+        }
+        trace::notify(self.instance, woken, signalled);
     }
 }
 
@@ -118,7 +138,6 @@ pub(crate) struct Queue {
     writer: IrqLock<Option<Writer>>,
     #[pin]
     watchers: IrqWork<Watchers>,
-    instance: u64,
     refused: Atomic<u64>,
     subscribers: Atomic<u64>,
 }
@@ -144,8 +163,10 @@ impl Queue {
                     wait <- WaitQueue::new(c"evq", static_lock_class!()),
                     fasync <- FasyncList::new(),
                     retired: Atomic::new(false),
+                    instance,
+                    wakeups: Atomic::new(0),
+                    signals: Atomic::new(0),
                 }? Error)),
-                instance,
                 refused: Atomic::new(0),
                 subscribers: Atomic::new(0),
             }),
@@ -177,7 +198,7 @@ impl Queue {
 
     /// Tells this queue from all others.
     pub(crate) fn instance(&self) -> u64 {
-        self.instance
+        self.watchers.instance
     }
 
     /// Counts `count` events as refused, and returns why.
@@ -189,6 +210,16 @@ impl Queue {
     /// Events that were refused.
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Relaxed)
+    }
+
+    /// How often those who waited were woken.
+    pub(crate) fn wakeups(&self) -> u64 {
+        self.watchers.wakeups.load(Relaxed)
+    }
+
+    /// How often those who had asked for signals were signalled.
+    pub(crate) fn signals(&self) -> u64 {
+        self.watchers.signals.load(Relaxed)
     }
 
     /// How many open files the queue has.
@@ -210,12 +241,17 @@ impl Queue {
         notify: Notify,
     ) -> Result {
         let count = events.len();
-        self.store(events).map_err(|err| self.refuse(count, err))?;
+        let newest = self
+            .store(events)
+            .map_err(|err| self.refuse(count, err))?;
+        let first = newest.wrapping_sub(count as u64).wrapping_add(1);
+        trace::post(self.instance(), first, count);
         self.notify(notify);
         Ok(())
     }
 
-    fn store(&self, events: impl ExactSizeIterator<Item = Event>) -> Result {
+    /// Returns the number of the newest event.
+    fn store(&self, events: impl ExactSizeIterator<Item = Event>) -> Result<u64> {
         if context::in_nmi() {
             return Err(EBUSY);
         }
@@ -233,7 +269,7 @@ impl Queue {
                 let event = Event { time_ns, ..event };
                 self.ring.post(writer, event).ok_or(EOVERFLOW)?;
             }
-            Ok(())
+            Ok(writer.newest())
         })
     }
 
@@ -249,8 +285,12 @@ impl Queue {
     /// Tells everybody, with no lock of this queue held (Q5).
     ///
     /// What the callers of a producer hold is not known here, and a wake-up takes locks; so where
-    /// they might hold a spin lock, it is put off to an `irq_work` (Q4).
+    /// they might hold a spin lock, it is put off to an `irq_work` (Q4). Costs two looks if nobody
+    /// waits.
     fn notify(&self, notify: Notify) {
+        if !self.watchers.are_there() {
+            return;
+        }
         match notify {
             Notify::WhenLegal if !context::holds_no_spin_lock() => self.watchers.queue(),
             Notify::Here | Notify::WhenLegal => self.watchers.run(),

@@ -123,6 +123,11 @@ pub(crate) struct Ring<M> {
 }
 
 impl Writer {
+    /// Sequence number of the last event that was stored.
+    pub(crate) fn newest(&self) -> u64 {
+        self.newest
+    }
+
     /// How many events can still be posted before the sequence numbers run out.
     pub(crate) fn room(&self) -> u64 {
         // A cursor must be able to stand behind the last one.

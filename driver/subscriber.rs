@@ -15,6 +15,7 @@ use crate::{
             FileOperations,
             Iocb, //
         },
+        trace,
         wait::{
             mask,
             WaitQueue, //
@@ -37,6 +38,8 @@ use kernel::{
     mm::virt::VmaNew,
     new_spinlock,
     prelude::*,
+    seq_file::SeqFile,
+    seq_print,
     sync::{
         atomic::{
             Atomic,
@@ -115,9 +118,12 @@ impl Subscriber {
             found = found.saturating_add(1);
         }
         let copied = dst.copy_records_nofault(records.get(..found).unwrap_or_default());
+        let lost = cursor.lost();
         for seq in seqs.iter().take(copied) {
             cursor.deliver(*seq);
         }
+        let lost = cursor.lost().wrapping_sub(lost);
+        trace::read(self.queue.instance(), cursor.next(), copied as u64, lost);
         self.next.store(cursor.next(), Relaxed);
         copied
     }
@@ -174,7 +180,9 @@ impl Subscriber {
             subscribers: self.queue.subscribers().try_into().unwrap_or(u32::MAX),
             flags,
             instance: self.queue.instance(),
-            reserved: [0; 6],
+            wakeups: self.queue.wakeups(),
+            signals: self.queue.signals(),
+            reserved: [0; 4],
         }
     }
 
@@ -267,6 +275,24 @@ impl FileOperations for Subscriber {
             _ => return Err(ENOTTY),
         }
         Ok(0)
+    }
+
+    fn show_fdinfo(&self, file: &SeqFile, readable: bool) {
+        let info = self.info(readable);
+        seq_print!(file, "evq-capacity:\t{}\n", info.capacity);
+        seq_print!(file, "evq-flags:\t{:#x}\n", info.flags);
+        if !readable {
+            return;
+        }
+        seq_print!(file, "evq-posted:\t{}\n", info.posted);
+        seq_print!(file, "evq-overwritten:\t{}\n", info.overwritten);
+        seq_print!(file, "evq-refused:\t{}\n", info.refused);
+        seq_print!(file, "evq-subscribers:\t{}\n", info.subscribers);
+        seq_print!(file, "evq-wakeups:\t{}\n", info.wakeups);
+        seq_print!(file, "evq-signals:\t{}\n", info.signals);
+        seq_print!(file, "evq-next:\t{}\n", info.next);
+        seq_print!(file, "evq-delivered:\t{}\n", info.delivered);
+        seq_print!(file, "evq-lost:\t{}\n", info.lost);
     }
 
     fn mmap(&self, vma: &VmaNew) -> Result {

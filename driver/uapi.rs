@@ -52,7 +52,9 @@ pub(crate) struct Info {
     pub(crate) subscribers: u32,
     pub(crate) flags: u32,
     pub(crate) instance: u64,
-    pub(crate) reserved: [u64; 6],
+    pub(crate) wakeups: u64,
+    pub(crate) signals: u64,
+    pub(crate) reserved: [u64; 4],
 }
 
 // SAFETY: Integers only; the size is checked below to leave no room for padding.

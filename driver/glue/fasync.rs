@@ -68,7 +68,7 @@ impl FasyncList {
     /// Process context, may sleep. Fails with `ENOMEM` if `on`, never otherwise.
     ///
     /// Whoever reads the state of the device after this returned with `on` set will either see
-    /// what was published before a [`FasyncList::kill`], or that call will have seen `file`.
+    /// what was published before a call of [`FasyncList::is_armed`], or that call sees `file`.
     ///
     /// # Safety
     ///
@@ -78,10 +78,23 @@ impl FasyncList {
     pub(super) unsafe fn set(&self, fd: c_int, file: *mut bindings::file, on: bool) -> Result {
         // SAFETY: `file` is valid, `head` is a list by the type invariants.
         let ret = unsafe { bindings::fasync_helper(fd, file, c_int::from(on), self.head.get()) };
-        // Pairs with the one in `kill`.
+        // Pairs with the one in `is_armed`.
         smp_mb();
         // Positive says that the list changed, which is nobody's business.
         to_result(ret.min(0))
+    }
+
+    /// Whether any file is on the list.
+    ///
+    /// If it says no, whoever comes later sees what the caller has published before; so there is
+    /// nobody to signal. Any context.
+    pub(crate) fn is_armed(&self) -> bool {
+        // What the caller has published comes before the look at the list; pairs with the one in
+        // `set`.
+        smp_mb();
+        // SAFETY: `head` is valid for reads by the type invariants. It changes under us, and only
+        // whether it is null matters.
+        !unsafe { self.head.get().read_volatile() }.is_null()
     }
 
     /// Sends `SIGIO`, or the signal chosen by `F_SETSIG`, to the owner of each file on the list.
@@ -89,9 +102,6 @@ impl FasyncList {
     /// Must not be called with a `raw_spinlock_t` held, nor from hard interrupts on `PREEMPT_RT`:
     /// takes an `rwlock_t` with interrupts off. Does not sleep otherwise.
     pub(crate) fn kill(&self, band: Band) {
-        // What the caller has published comes before the look at the list; pairs with the one in
-        // `set`.
-        smp_mb();
         // SAFETY: `head` is a list by the type invariants; entries are freed by RCU.
         unsafe {
             bindings::kill_fasync(

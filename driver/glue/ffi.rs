@@ -33,6 +33,7 @@ unsafe extern "C" {
         func: unsafe extern "C" fn(*mut bindings::irq_work),
     );
     pub(super) fn evq_helper_wake_up_poll_all(wq: *mut bindings::wait_queue_head, mask: c_uint);
+    pub(super) fn evq_helper_waitqueue_active(wq: *mut bindings::wait_queue_head) -> bool;
     pub(super) fn evq_helper_copy_to_iter_nofault(
         from: *const c_void,
         bytes: usize,
@@ -48,6 +49,9 @@ unsafe extern "C" {
         pages: *mut c_void,
     ) -> c_int;
 
+    pub(super) safe fn evq_trace_post(instance: u64, first: u64, count: c_uint);
+    pub(super) safe fn evq_trace_notify(instance: u64, woken: bool, signalled: bool);
+    pub(super) safe fn evq_trace_read(instance: u64, next: u64, delivered: u64, lost: u64);
     pub(super) safe fn evq_helper_vmalloc_user(bytes: usize) -> *mut c_void;
     pub(super) safe fn evq_helper_preemptible() -> bool;
     pub(super) safe fn evq_helper_in_nmi() -> bool;

@@ -71,6 +71,11 @@ void evq_helper_wake_up_poll_all(struct wait_queue_head *wq, __poll_t mask)
 	__wake_up(wq, TASK_NORMAL, 0, poll_to_key(mask));
 }
 
+bool evq_helper_waitqueue_active(struct wait_queue_head *wq)
+{
+	return waitqueue_active(wq);
+}
+
 size_t evq_helper_copy_to_iter_nofault(const void *from, size_t bytes, struct iov_iter *to)
 {
 	size_t copied;

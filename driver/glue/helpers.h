@@ -24,6 +24,7 @@ bool evq_helper_in_nmi(void);
 void evq_helper_cond_resched(void);
 bool evq_helper_signal_pending(void);
 void evq_helper_wake_up_poll_all(struct wait_queue_head *wq, __poll_t mask);
+bool evq_helper_waitqueue_active(struct wait_queue_head *wq);
 size_t evq_helper_copy_to_iter_nofault(const void *from, size_t bytes, struct iov_iter *to);
 void evq_helper_file_set_nowait(struct file *file);
 bool evq_helper_iocb_nowait(const struct kiocb *iocb);
@@ -32,5 +33,10 @@ bool evq_helper_file_writable(const struct file *file);
 void *evq_helper_vmalloc_user(size_t bytes);
 void evq_helper_vfree(void *pages);
 int evq_helper_remap_vmalloc_range(struct vm_area_struct *vma, void *pages);
+
+/* trace.c */
+void evq_trace_post(u64 instance, u64 first, unsigned int count);
+void evq_trace_notify(u64 instance, bool woken, bool signalled);
+void evq_trace_read(u64 instance, u64 next, u64 delivered, u64 lost);
 
 #endif /* _EVQ_HELPERS_H */

@@ -42,6 +42,7 @@ use kernel::{
     },
     mm::virt::VmaNew,
     prelude::*,
+    seq_file::SeqFile,
     str::CString,
     sync::Arc,
     types::{
@@ -83,6 +84,11 @@ pub(crate) trait FileOperations: Send + Sync + Sized + 'static {
     /// The same for 32-bit programs: `arg` must be a pointer, to a structure that has one layout.
     /// `readable` says whether the file is open for reading.
     fn ioctl(&self, cmd: u32, arg: usize, readable: bool) -> Result<isize>;
+
+    /// Writes lines `NAME:\tVALUE\n` to the file's entry in `/proc/PID/fdinfo`.
+    ///
+    /// `readable` as for [`FileOperations::ioctl`].
+    fn show_fdinfo(&self, file: &SeqFile, readable: bool);
 
     /// Maps memory into a program; only for files that are open for reading.
     ///
@@ -148,6 +154,8 @@ impl<T: FileOperations> Fops<T> {
                 #[cfg(CONFIG_COMPAT)]
                 compat_ioctl: bindings::compat_ptr_ioctl,
                 mmap: Some(Self::mmap),
+                #[cfg(CONFIG_PROC_FS)]
+                show_fdinfo: Some(Self::show_fdinfo),
                 ..pin_init::zeroed()
             },
             _phantom: PhantomData,
@@ -319,6 +327,19 @@ impl<T: FileOperations> Fops<T> {
             Ok(ret) => ret as c_long,
             Err(err) => err.to_errno() as c_long,
         }
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS only, for files of this table.
+    #[cfg(CONFIG_PROC_FS)]
+    unsafe extern "C" fn show_fdinfo(seq: *mut bindings::seq_file, file: *mut bindings::file) {
+        // SAFETY: The file is open during the call.
+        let state = unsafe { Self::state(file) };
+        // SAFETY: As above.
+        let readable = unsafe { ffi::evq_helper_file_readable(file) };
+        // SAFETY: The VFS passes a valid file, which nobody else has meanwhile.
+        state.show_fdinfo(unsafe { SeqFile::from_raw(seq) }, readable);
     }
 
     /// # Safety

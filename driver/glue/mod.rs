@@ -14,4 +14,5 @@ pub(crate) mod irq_lock;
 pub(crate) mod irq_work;
 pub(crate) mod mapping;
 pub(crate) mod miscdevice;
+pub(crate) mod trace;
 pub(crate) mod wait;

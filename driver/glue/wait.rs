@@ -19,7 +19,10 @@ use kernel::{
         c_uint, //
     },
     prelude::*,
-    sync::LockClassKey,
+    sync::{
+        barrier::smp_mb,
+        LockClassKey, //
+    },
     types::Opaque, //
 };
 
@@ -110,6 +113,18 @@ impl WaitQueue {
         // SAFETY: As above; takes the entry off if it is still on, and the task is running again.
         unsafe { bindings::finish_wait(self.head.get(), entry.get()) };
         result
+    }
+
+    /// Whether anybody sleeps or polls here.
+    ///
+    /// If it says no, whoever comes later sees what the caller has published before; so there is
+    /// nobody to wake. Any context.
+    pub(crate) fn is_waited_on(&self) -> bool {
+        // Pairs with the barrier that a waiter passes between putting itself on the queue and
+        // looking at its condition, in `prepare_to_wait_event` and `poll_wait`.
+        smp_mb();
+        // SAFETY: Initialised by the type invariants.
+        unsafe { ffi::evq_helper_waitqueue_active(self.head.get()) }
     }
 
     /// Wakes every sleeper, and every poller that asked for one of `events` (see [`mask`]).

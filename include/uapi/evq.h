@@ -79,9 +79,13 @@ struct evq_event {
  * @instance:	random and not 0, another one for each queue that is made: a
  *		sequence number that was kept from before is only good if this
  *		is the same
+ * @wakeups:	times that those who slept or polled were woken, all at once; none
+ *		if nobody did
+ * @signals:	times that those who had asked for signals were signalled, all
+ *		at once
  * @reserved:	0
  *
- * The fields are read one after the other, not in one instant. A file that is
+ * The same is in /proc/PID/fdinfo. The fields are read one after the other, not in one instant. A file that is
  * not open for reading learns @abi, @capacity and @flags; the rest is 0.
  */
 struct evq_info {
@@ -97,7 +101,9 @@ struct evq_info {
 	__u32 subscribers;
 	__u32 flags;
 	__u64 instance;
-	__u64 reserved[6];
+	__u64 wakeups;
+	__u64 signals;
+	__u64 reserved[4];
 };
 
 #define EVQ_ABI			1U

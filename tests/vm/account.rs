@@ -299,7 +299,7 @@ fn info_adds_up() {
     assert_eq!((after.delivered, after.lost, after.flags), (4, 0, 0));
     assert_eq!(after.refused, before.refused);
     assert_eq!(after.overwritten, after.oldest - 1);
-    assert_eq!(after.reserved, [0; 6]);
+    assert_eq!(after.reserved, [0; 4]);
     let another = open(OFlag::O_RDONLY);
     assert_eq!(info(&fd).subscribers, after.subscribers + 1);
     drop(another);

@@ -24,6 +24,7 @@ mod lacking;
 mod limits;
 mod mapped;
 mod module;
+mod observe;
 mod owner;
 mod permission;
 mod poll;

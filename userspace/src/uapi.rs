@@ -136,8 +136,12 @@ pub struct Info {
     /// Random and not 0, another one for each queue that is made: a sequence
     /// number kept from before is only good if this is the same.
     pub instance: u64,
+    /// Times that those who slept or polled were woken, all at once.
+    pub wakeups: u64,
+    /// Times that those who had asked for signals were signalled, all at once.
+    pub signals: u64,
     /// 0.
-    pub reserved: [u64; 6],
+    pub reserved: [u64; 4],
 }
 
 /// Argument of `EVQ_IOC_SEEK`, `struct evq_seek`.

@@ -80,7 +80,8 @@ fn mirrors_match_the_headers() {
         abi as "abi", capacity as "capacity", posted as "posted", oldest as "oldest",
         next as "next", delivered as "delivered", lost as "lost",
         overwritten as "overwritten", refused as "refused", subscribers as "subscribers",
-        flags as "flags", instance as "instance", reserved as "reserved",
+        flags as "flags", instance as "instance",
+        wakeups as "wakeups", signals as "signals", reserved as "reserved",
     );
     fields!(
         both, SeekArg, "evq_seek",

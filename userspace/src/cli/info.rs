@@ -87,6 +87,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
                 "overwritten": info.overwritten,
                 "refused": info.refused,
                 "subscribers": info.subscribers,
+                "wakeups": info.wakeups,
+                "signals": info.signals,
                 // Text: JSON numbers are not exact beyond 53 bits everywhere.
                 "instance": format!("{:016x}", info.instance),
                 "retired": retired,
@@ -103,7 +105,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
              overwritten  {overwritten}\n\
              refused      {refused}\n\
              subscribers  {subscribers} (this one included)\n\
-             signal queue {signals} (used/limit of this user)\n",
+             wake-ups     {wakeups}\n\
+             signals      {signals}\n\
+             signal queue {pending} (used/limit of this user)\n",
             name = queue.name(),
             state = if retired { " (retired)" } else { "" },
             abi = info.abi,
@@ -118,7 +122,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             overwritten = info.overwritten,
             refused = info.refused,
             subscribers = info.subscribers,
-            signals = process::signal_queue(),
+            wakeups = info.wakeups,
+            signals = info.signals,
+            pending = process::signal_queue(),
         ),
     };
     io::stdout().lock().write_all(text.as_bytes())?;
