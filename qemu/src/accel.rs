@@ -78,6 +78,7 @@ fn probe(kernel: &Kernel, folder: &Path) -> anyhow::Result<()> {
         smp: 1,
         memory: 512,
         accel: Accel::Kvm,
+        icount: false,
         gdb: None,
         messages: folder.join("probe-qemu.log"),
     };

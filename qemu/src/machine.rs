@@ -37,6 +37,14 @@ impl fmt::Display for Accel {
     }
 }
 
+/// A nanosecond for each instruction; the calendar does not come from the host.
+const ICOUNT: &[&str] = &[
+    "-icount",
+    "shift=0,sleep=off",
+    "-rtc",
+    "base=2024-01-01T00:00:00,clock=vm",
+];
+
 /// What to boot and how.
 #[derive(Clone, Debug)]
 pub struct Hardware {
@@ -52,6 +60,8 @@ pub struct Hardware {
     pub memory: u32,
     /// KVM or TCG.
     pub accel: Accel,
+    /// Whether the clock counts instructions; TCG and one processor only.
+    pub icount: bool,
     /// Socket for gdb, which QEMU makes.
     pub gdb: Option<PathBuf>,
     /// Where QEMU's own messages go.
@@ -103,6 +113,7 @@ impl Machine {
                 Accel::Kvm => ["-accel", "kvm", "-cpu", "host"],
                 Accel::Tcg => ["-accel", "tcg", "-cpu", "max"],
             })
+            .args(if hardware.icount { ICOUNT } else { &[] })
             .arg("-kernel")
             .arg(&hardware.image)
             .arg("-initrd")
@@ -223,8 +234,12 @@ fn kernel_arguments(hardware: &Hardware) -> String {
         "console=ttyS0 ignore_loglevel printk.devkmsg=on oops=panic panic=-1 reboot=t \
          rdinit=/init 8250.nr_uarts=4 sysrq_always_enabled=1 mitigations=off",
     );
-    if hardware.gdb.is_some() {
+    if hardware.gdb.is_some() || hardware.icount {
         arguments.push_str(" nokaslr");
+    }
+    if hardware.icount {
+        // Nothing by chance, and no calibration of a clock against another.
+        arguments.push_str(" norandmaps tsc_early_khz=1000000 tsc=reliable");
     }
     if !hardware.append.is_empty() {
         arguments.push(' ');

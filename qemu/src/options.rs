@@ -53,6 +53,12 @@ pub struct Options {
     #[arg(long, requires = "command")]
     pub cargo: bool,
 
+    /// Counts instructions instead of time: one processor, emulated, whose clock
+    /// goes on by a nanosecond with each instruction, and so the same for the
+    /// same work whatever else the host does
+    #[arg(long, conflicts_with = "smp")]
+    pub icount: bool,
+
     /// Leaves out the project's modules and evdev-client
     #[arg(long)]
     pub no_evq: bool,

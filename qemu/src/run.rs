@@ -16,7 +16,7 @@ use crate::cache::Cache;
 use crate::gdb;
 use crate::initramfs::Initramfs;
 use crate::kernel::{self, Kernel};
-use crate::machine::{run_folder, Hardware};
+use crate::machine::{run_folder, Accel, Hardware};
 use crate::options::Options;
 use crate::session::{self, CommandLimit, Limits, Outcome};
 use crate::stdio::{Notice, Stdio};
@@ -39,11 +39,16 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     let cache = Cache::open()?;
     let kernel = Kernel::prepare(&options.kernel)?;
     let folder = run_folder(&kernel::target().join("vm"))?;
-    let accel = accel::choose(&kernel, &cache, &folder)?;
+    let (accel, smp) = if options.icount {
+        (Accel::Tcg, 1)
+    } else {
+        (accel::choose(&kernel, &cache, &folder)?, options.smp)
+    };
     let size = terminal::size();
 
     // A debug kernel can have the release of a fast one.
-    let measured = format!("boot-{}-{accel}-{}", kernel.key, options.smp);
+    let clock = if options.icount { "-icount" } else { "" };
+    let measured = format!("boot-{}-{accel}-{smp}{clock}", kernel.key);
     let usual = cache
         .get(&measured)
         .and_then(|text| text.trim().parse().ok())
@@ -65,9 +70,10 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         image: kernel.image.clone(),
         initramfs,
         append: format!("{} {}", kernel.arguments, options.append),
-        smp: options.smp,
+        smp,
         memory: options.memory,
         accel,
+        icount: options.icount,
         gdb: options.gdb.then(|| folder.join("gdb.sock")),
         messages: folder.join("qemu.log"),
     };

@@ -33,9 +33,10 @@ pub(super) struct Throughput {
     pub(super) batch: usize,
     pub(super) readers: usize,
     pub(super) events_per_s: Summary,
-    /// Processor time of the two threads; only where they are two.
-    pub(super) producer_ns: Option<Summary>,
-    pub(super) consumer_ns: Option<Summary>,
+    /// Processor time of a post, for each record.
+    pub(super) producer_ns: Summary,
+    /// Processor time of a read, for each record and reader.
+    pub(super) consumer_ns: Summary,
 }
 
 /// Wake-ups, in nanoseconds.
@@ -108,19 +109,16 @@ impl fmt::Display for Results {
             "throughput", "", "batch", "readers", "events/s", "post ns", "take ns"
         )?;
         for row in &self.throughput {
-            let time = |summary: Option<Summary>| {
-                summary.map_or_else(String::new, |summary| format!("{:.0}", summary.median))
-            };
             writeln!(
                 f,
-                "{:<12} {:<9} {:>5} {:>7} {:>12.0} {:>11} {:>11}",
+                "{:<12} {:<9} {:>5} {:>7} {:>12.0} {:>11.0} {:>11.0}",
                 row.peer,
                 row.placement,
                 row.batch,
                 row.readers,
                 row.events_per_s.median,
-                time(row.producer_ns),
-                time(row.consumer_ns),
+                row.producer_ns.median,
+                row.consumer_ns.median,
             )?;
         }
         writeln!(

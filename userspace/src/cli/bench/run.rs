@@ -44,6 +44,7 @@ struct WakeUp {
 /// Everything, one thing after the other, `args.rounds` times.
 pub(super) fn all(args: &Args) -> anyhow::Result<Results> {
     let cpus = Cpus::find()?;
+    let machine = Machine::this();
     let mut peers = Vec::new();
     let mut skipped = Vec::new();
     for peer in Peer::ALL {
@@ -74,8 +75,8 @@ pub(super) fn all(args: &Args) -> anyhow::Result<Results> {
             let sample = flow.case.run(cpus, time);
             let sample = sample.with_context(|| format!("measuring {:?}", flow.case))?;
             flow.events.push(sample.events_per_s);
-            flow.producer.extend(sample.producer_ns);
-            flow.consumer.extend(sample.consumer_ns);
+            flow.producer.push(sample.producer_ns);
+            flow.consumer.push(sample.consumer_ns);
         }
         flows.rotate_right(begin);
         let begin = round % wakeups.len();
@@ -97,7 +98,7 @@ pub(super) fn all(args: &Args) -> anyhow::Result<Results> {
     Ok(Results {
         v: 1,
         command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
-        machine: Machine::this(),
+        machine,
         ratios,
         throughput: flows.into_iter().map(Flow::row).collect(),
         latency: wakeups.into_iter().map(WakeUp::row).collect(),
@@ -175,8 +176,8 @@ impl Flow {
             batch: case.batch,
             readers: case.readers,
             events_per_s: self.events.summary(),
-            producer_ns: self.producer.summary_if_any(),
-            consumer_ns: self.consumer.summary_if_any(),
+            producer_ns: self.producer.summary(),
+            consumer_ns: self.consumer.summary(),
         }
     }
 }

@@ -23,11 +23,6 @@ impl Series {
         self.0.push(value);
     }
 
-    /// Adds the value, if there is one.
-    pub(super) fn extend(&mut self, value: Option<f64>) {
-        self.0.extend(value);
-    }
-
     /// The value that `part` (0 to 1) of all are below.
     fn quantile(&self, part: f64) -> f64 {
         let mut sorted = self.0.clone();
@@ -48,11 +43,6 @@ impl Series {
             high: self.quantile(0.75),
             rounds: self.0.len(),
         }
-    }
-
-    /// Nothing if nothing was measured.
-    pub(super) fn summary_if_any(&self) -> Option<Summary> {
-        (!self.0.is_empty()).then(|| self.summary())
     }
 
     /// Round by round, so that what disturbs the machine for a while disturbs

@@ -29,11 +29,10 @@ pub(super) struct Case {
 pub(super) struct Sample {
     /// Records that have reached every reader, for each second.
     pub(super) events_per_s: f64,
-    /// Processor time of the posting thread for each record; not known on one
-    /// processor, where it is the taking thread as well.
-    pub(super) producer_ns: Option<f64>,
-    /// Processor time of the taking thread for each record and reader.
-    pub(super) consumer_ns: Option<f64>,
+    /// Processor time of posting, for each record.
+    pub(super) producer_ns: f64,
+    /// Processor time of taking, for each record and reader.
+    pub(super) consumer_ns: f64,
 }
 
 impl Case {
@@ -59,12 +58,25 @@ fn take_all(taker: &mut dyn Taker, count: usize) -> anyhow::Result<()> {
 }
 
 fn in_turns(mut link: Link, batch: usize, cpu: usize, time: Duration) -> anyhow::Result<Sample> {
+    clock::bind(cpu)?;
+    turns(&mut link, batch, time / 8)?;
+    let rate = turns(&mut link, batch, time)?;
+    // Looking at the clock between the two would be a part of the whole.
+    let share = share_of_posts(&mut link, batch)?;
+    let each = 1e9 / rate;
+    Ok(Sample {
+        events_per_s: rate,
+        producer_ns: each * share,
+        consumer_ns: each * (1.0 - share) / link.takers.len() as f64,
+    })
+}
+
+/// Posts a batch and takes it for about `time`; gives records for each second.
+fn turns(link: &mut Link, batch: usize, time: Duration) -> anyhow::Result<f64> {
     /// Between looks at the clock.
     const TURNS: usize = 16;
-    clock::bind(cpu)?;
+    let start = Instant::now();
     let mut count = 0;
-    let mut start = Instant::now();
-    let mut warm = false;
     loop {
         for _ in 0..TURNS {
             link.poster.post(batch)?;
@@ -74,16 +86,27 @@ fn in_turns(mut link: Link, batch: usize, cpu: usize, time: Duration) -> anyhow:
         }
         count += TURNS * batch;
         let elapsed = start.elapsed();
-        if !warm && elapsed >= time / 8 {
-            (warm, count, start) = (true, 0, Instant::now());
-        } else if warm && elapsed >= time {
-            return Ok(Sample {
-                events_per_s: count as f64 / elapsed.as_secs_f64(),
-                producer_ns: None,
-                consumer_ns: None,
-            });
+        if elapsed >= time {
+            return Ok(count as f64 / elapsed.as_secs_f64());
         }
     }
+}
+
+/// Which part of the time is the posts'.
+fn share_of_posts(link: &mut Link, batch: usize) -> anyhow::Result<f64> {
+    const TURNS: usize = 64;
+    let (mut posting, mut taking) = (0, 0);
+    for _ in 0..TURNS {
+        let start = clock::now();
+        link.poster.post(batch)?;
+        let between = clock::now();
+        for taker in &mut link.takers {
+            take_all(taker.as_mut(), batch)?;
+        }
+        posting += between - start;
+        taking += clock::now() - between;
+    }
+    Ok(posting as f64 / (posting + taking) as f64)
 }
 
 /// What producer and consumer know of each other.
@@ -169,8 +192,8 @@ fn side_by_side(
     let count = shared.posted.load(Ordering::Relaxed) as f64;
     Ok(Sample {
         events_per_s: count / seconds,
-        producer_ns: Some(producer as f64 / count),
-        consumer_ns: Some(consumer_time as f64 / count / readers),
+        producer_ns: producer as f64 / count,
+        consumer_ns: consumer_time as f64 / count / readers,
     })
 }
 
