@@ -94,7 +94,7 @@ fn turns(link: &mut Link, batch: usize, time: Duration) -> anyhow::Result<f64> {
 
 /// Which part of the time is the posts'.
 fn share_of_posts(link: &mut Link, batch: usize) -> anyhow::Result<f64> {
-    const TURNS: usize = 64;
+    const TURNS: usize = 1024;
     let (mut posting, mut taking) = (0, 0);
     for _ in 0..TURNS {
         let start = clock::now();
