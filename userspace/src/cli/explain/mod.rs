@@ -48,8 +48,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
 
 #[derive(Debug, clap::Args)]
 struct Place {
-    /// A queue that nobody else posts to, in place of pipes; it has to be open
-    /// for reading and writing.
+    /// A queue in place of pipes, one that nobody else posts to and that keeps
+    /// 1,024 events or more; you must be allowed to read and write it.
     #[arg(long, value_name = "PATH")]
     device: Option<PathBuf>,
 }
