@@ -23,6 +23,7 @@ mod interrupt;
 mod lacking;
 mod limits;
 mod mapped;
+mod model;
 mod module;
 mod observe;
 mod owner;

@@ -41,3 +41,11 @@ pub(crate) fn until_completed(ring: &IoUring) {
     let fd = unsafe { BorrowedFd::borrow_raw(ring.as_raw_fd()) };
     until_readable(fd, "a completion of the io_uring");
 }
+
+/// How much of what is random is tried: 1, or `EVQ_EFFORT`.
+pub(crate) fn effort() -> u64 {
+    std::env::var("EVQ_EFFORT").map_or(1, |text| {
+        let effort = text.parse().ok().filter(|effort| *effort > 0);
+        effort.unwrap_or_else(|| panic!("EVQ_EFFORT={text}: wanted a number from 1 on"))
+    })
+}

@@ -16,9 +16,10 @@ use nix::unistd::{getpid, Pid};
 use super::until_readable;
 
 // What <fcntl.h> has and the libc crate lacks.
-const F_SETSIG: c_int = 10;
-const F_SETOWN_EX: c_int = 15;
-const F_GETOWN_EX: c_int = 16;
+pub(crate) const F_SETSIG: c_int = 10;
+pub(crate) const F_GETSIG: c_int = 11;
+pub(crate) const F_SETOWN_EX: c_int = 15;
+pub(crate) const F_GETOWN_EX: c_int = 16;
 
 /// `struct f_owner_ex`.
 #[repr(C)]
@@ -46,7 +47,8 @@ pub(crate) struct Signals {
     fd: OwnedFd,
 }
 
-fn io_signals() -> libc::sigset_t {
+/// SIGIO and the realtime signals.
+pub(crate) fn io_signals() -> libc::sigset_t {
     let mut set = MaybeUninit::uninit();
     // SAFETY: Initialises the set.
     unsafe { libc::sigemptyset(set.as_mut_ptr()) };
