@@ -57,7 +57,7 @@ module! {
         },
         softirq: u8 {
             default: 0,
-            description: "1: post from softirq rather than hard interrupt context",
+            description: "0: post from hard interrupts; 1: from softirqs; 2: from both, count each",
         },
         own: u32 {
             default: 0,
@@ -69,13 +69,18 @@ module! {
 /// `EVQ_CLASS_TIMER`.
 const CLASS_TIMER: u16 = 2;
 
+/// The number within the class says which timer has posted.
+const HARD: u16 = 0;
+const SOFT: u16 = 1;
+
 const RATE_MAX: u32 = 1_000_000;
 const BURST_MAX: u32 = 10_000;
 const NANOS_PER_SEC: u32 = 1_000_000_000;
 
 /// What is posted, and how much of it is left.
 struct Generator {
-    queue: evq::Queue,
+    queue: Arc<evq::Queue>,
+    source: u32,
     interval: Delta,
     burst: u32,
     /// Number of the last event, 0 if there is no end.
@@ -93,9 +98,7 @@ impl Generator {
                 return false;
             }
             // What is refused is counted by the queue.
-            let _ = self
-                .queue
-                .post(evq::source(CLASS_TIMER, 0), 0, 0, &number.to_ne_bytes());
+            let _ = self.queue.post(self.source, 0, 0, &number.to_ne_bytes());
         }
         true
     }
@@ -160,11 +163,11 @@ timer!(
     "Posts from softirq context."
 );
 
-/// The timer that runs; dropped, it is stopped before its queue is retired.
+/// The timers that run; dropped, they are stopped before their queue is retired.
 #[expect(dead_code, reason = "kept for the destructors")]
-enum TimerModule {
-    Hard(ArcHrTimerHandle<HardTimer>),
-    Soft(ArcHrTimerHandle<SoftTimer>),
+struct TimerModule {
+    hard: Option<ArcHrTimerHandle<HardTimer>>,
+    soft: Option<ArcHrTimerHandle<SoftTimer>>,
 }
 
 impl kernel::Module for TimerModule {
@@ -172,6 +175,7 @@ impl kernel::Module for TimerModule {
         let rate = *module_parameters::rate.value();
         let burst = *module_parameters::burst.value();
         let own = *module_parameters::own.value();
+        let softirq = *module_parameters::softirq.value();
         if !(1..=RATE_MAX).contains(&rate) {
             pr_err!("rate={rate}: must be from 1 to {RATE_MAX} interrupts per second\n");
             return Err(EINVAL);
@@ -180,22 +184,34 @@ impl kernel::Module for TimerModule {
             pr_err!("burst={burst}: must be from 1 to {BURST_MAX} events per interrupt\n");
             return Err(EINVAL);
         }
+        if softirq > 2 {
+            pr_err!("softirq={softirq}: must be 0, 1, or 2 for both\n");
+            return Err(EINVAL);
+        }
         let queue = match own {
             0 => evq::Queue::default_queue(),
             capacity => evq::Queue::create(c"timer", capacity).inspect_err(|err| {
                 pr_err!("own={capacity}: cannot make /dev/evq-timer: {err:?}; the capacity must be a power of two from 64 to 1048576\n");
             })?,
         };
-        let generator = Generator {
-            queue,
+        let queue = Arc::new(queue, GFP_KERNEL)?;
+        let generator = |context: u16| Generator {
+            queue: queue.clone(),
+            source: evq::source(CLASS_TIMER, context),
             interval: Delta::from_nanos(i64::from(NANOS_PER_SEC / rate)),
             burst,
             count: *module_parameters::count.value(),
             next: Atomic::new(1),
         };
-        Ok(match *module_parameters::softirq.value() {
-            0 => Self::Hard(HardTimer::start(generator)?),
-            _ => Self::Soft(SoftTimer::start(generator)?),
+        Ok(Self {
+            hard: match softirq {
+                0 | 2 => Some(HardTimer::start(generator(HARD))?),
+                _ => None,
+            },
+            soft: match softirq {
+                1 | 2 => Some(SoftTimer::start(generator(SOFT))?),
+                _ => None,
+            },
         })
     }
 }

@@ -79,6 +79,13 @@ const HARMLESS: &[&str] = &[
     "traps: ",
 ];
 
+/// The kernel shows where memory was asked for in vain. That is no fault in it:
+/// the one who asked is told as well.
+const NO_MEMORY: &[&str] = &["vmalloc error: size", "page allocation failure: order"];
+
+/// How far behind such a message its trace is at most.
+const TRACE_WITHIN: usize = 6;
+
 /// A suspicious line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -105,10 +112,20 @@ impl fmt::Display for Finding {
 /// All suspicious lines of a log, in order.
 #[must_use]
 pub fn scan(log: &str) -> Vec<Finding> {
+    let mut no_memory = None;
     log.lines()
         .enumerate()
         .map(|(number, line)| (number + 1, message(line)))
-        .filter(|(_, text)| suspicious(text))
+        .filter(|&(number, text)| {
+            if NO_MEMORY.iter().any(|marker| text.contains(marker)) {
+                no_memory = Some(number);
+            }
+            let explained = text == "Call Trace:"
+                && no_memory
+                    .take_if(|at| number - *at <= TRACE_WITHIN)
+                    .is_some();
+            !explained && suspicious(text)
+        })
         .map(|(line, text)| Finding {
             line,
             text: text.trim_end().to_owned(),

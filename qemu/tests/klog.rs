@@ -204,6 +204,23 @@ fn healthy_messages_pass() {
     }
 }
 
+/// The trace of an allocation that failed is the kernel's way to say so; the
+/// next one is something else.
+#[test]
+fn memory_that_runs_out_is_no_complaint() {
+    let log = "[    5.1] insmod: vmalloc error: size 4096, vm_struct allocation failed, mode:0xcc0(GFP_KERNEL), nodemask=(null)\n\
+               [    5.1] CPU: 1 UID: 0 PID: 49 Comm: insmod Tainted: G           O        7.2.12 #1\n\
+               [    5.1] Tainted: [O]=OOT_MODULE\n\
+               [    5.1] Call Trace:\n\
+               [    5.1]  <TASK>\n\
+               [    5.1] Mem-Info:\n";
+    assert_eq!(scan(log), []);
+    let again = format!("{log}[    5.2] Call Trace:\n");
+    assert_eq!(scan(&again).len(), 1);
+    let other = format!("{log}[    5.2] BUG: KASAN: use-after-free in x\n");
+    assert_eq!(scan(&other).len(), 1);
+}
+
 #[test]
 fn a_healthy_boot_passes() {
     let boot = include_str!("logs/stock-boot.log");

@@ -144,6 +144,7 @@ fn bad_parameters_of_the_timer_are_refused_and_explained() {
         ("rate=1000001", "rate=1000001: must be from 1 to 1000000"),
         ("burst=0", "burst=0: must be from 1 to 10000"),
         ("burst=10001", "burst=10001: must be from 1 to 10000"),
+        ("softirq=3", "softirq=3: must be 0, 1, or 2 for both"),
         ("own=63", "own=63: cannot make /dev/evq-timer"),
         (
             "own=100",

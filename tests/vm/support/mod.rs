@@ -3,6 +3,7 @@
 
 pub(crate) mod client;
 pub(crate) mod device;
+pub(crate) mod inject;
 pub(crate) mod keyboard;
 pub(crate) mod memory;
 pub(crate) mod modules;
@@ -19,6 +20,14 @@ use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 /// Far more than anything in here takes, also on a slow machine that emulates
 /// a slow machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// Says a number that is worth knowing, past the harness, which would keep it.
+/// `tests/all` repeats these lines at its end.
+pub(crate) fn figure(text: &str) {
+    let line = format!("\nfigure: {text}\n");
+    // Whoever reads it may have gone.
+    let _ = nix::unistd::write(std::io::stdout(), line.as_bytes());
+}
 
 /// What `poll` says about the fd right now.
 pub(crate) fn readiness(fd: impl AsFd, asked: PollFlags) -> PollFlags {

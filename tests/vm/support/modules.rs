@@ -12,11 +12,29 @@ use nix::kmod::{delete_module, finit_module, DeleteModuleFlags, ModuleInitFlags}
 /// Where the runner puts the modules.
 const FOLDER: &str = "/lib/evq";
 
+/// A module that can be loaded, with its parameters.
+pub(crate) struct Image {
+    file: File,
+    parameters: CString,
+}
+
+impl Image {
+    pub(crate) fn new(name: &str, parameters: &str) -> Self {
+        let path = format!("{FOLDER}/{name}.ko");
+        Self {
+            file: File::open(&path).unwrap_or_else(|error| panic!("opening {path}: {error}")),
+            parameters: CString::new(parameters).expect("parameters without NUL"),
+        }
+    }
+
+    /// One system call.
+    pub(crate) fn load(&self) -> Result<(), Errno> {
+        finit_module(&self.file, &self.parameters, ModuleInitFlags::empty())
+    }
+}
+
 pub(crate) fn load(name: &str, parameters: &str) -> Result<(), Errno> {
-    let path = format!("{FOLDER}/{name}.ko");
-    let file = File::open(&path).unwrap_or_else(|error| panic!("opening {path}: {error}"));
-    let parameters = CString::new(parameters).expect("parameters without NUL");
-    finit_module(&file, &parameters, ModuleInitFlags::empty())
+    Image::new(name, parameters).load()
 }
 
 pub(crate) fn unload(name: &str) -> Result<(), Errno> {

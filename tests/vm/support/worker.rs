@@ -4,7 +4,7 @@
 use std::os::unix::thread::JoinHandleExt;
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::unistd::{gettid, Pid};
@@ -56,7 +56,12 @@ impl<T: Send + 'static> Worker<T> {
 
     /// The result; panics if the thread has, or takes longer than any healthy one.
     pub(crate) fn join(self) -> T {
-        match self.result.recv_timeout(LIMIT) {
+        self.join_within(LIMIT)
+    }
+
+    /// As [`Worker::join`], for what takes longer than most.
+    pub(crate) fn join_within(self, limit: Duration) -> T {
+        match self.result.recv_timeout(limit) {
             Ok(result) => {
                 self.thread.join().expect("it has sent its result");
                 result
@@ -66,7 +71,7 @@ impl<T: Send + 'static> Worker<T> {
                 Ok(()) => unreachable!("it ends by a result or by a panic"),
             },
             Err(RecvTimeoutError::Timeout) => panic!(
-                "the thread did not end within {LIMIT:?}; it is in system call {:?}",
+                "the thread did not end within {limit:?}; it is in system call {:?}",
                 current_call(self.tid)
             ),
         }

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the world can do to the device: memory that runs out, calls that are
+//! interrupted, processes that are stopped, processors that go away.
+
+mod memory;
