@@ -9,12 +9,15 @@
 mod atomic;
 mod capi;
 mod event;
+mod filter;
 mod glue;
 mod published;
 mod queue;
 mod ring;
+mod selection;
 mod subscriber;
 mod uapi;
+mod watchers;
 
 use glue::miscdevice::Fops;
 use kernel::prelude::*;

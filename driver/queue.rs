@@ -1,27 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A queue: the ring, the lock of its writers, and those who want to be told.
+//! A queue: its writers, and when those who want to be told are told.
 
 use crate::{
     atomic::Word,
     event::Event,
+    filter::Interest,
     glue::{
         context,
-        fasync::{
-            Band,
-            FasyncList, //
-        },
         irq_lock::IrqLock,
         irq_work::{
             Handler,
             IrqWork, //
         },
         mapping::MappableArray,
-        trace,
-        wait::{
-            mask,
-            WaitQueue, //
-        },
+        trace, //
     },
     ring::{
         Memory,
@@ -30,19 +23,23 @@ use crate::{
         Writer, //
     },
     uapi::MapHeader,
+    watchers::{
+        News,
+        Watchers, //
+    },
 };
 use core::ops::Deref;
 use kernel::{
+    new_mutex,
     prelude::*,
     static_lock_class,
     sync::{
         atomic::{
-            Acquire,
             Atomic,
-            Relaxed,
-            Release, //
+            Relaxed, //
         },
-        Arc, //
+        Arc,
+        Mutex, //
     },
     time::{
         ClockSource,
@@ -78,48 +75,6 @@ impl Memory for MappableArray<MapHeader, Slot> {
     }
 }
 
-/// Those who want to be told: sleepers, pollers and the list of asynchronous readers.
-#[pin_data]
-pub(crate) struct Watchers {
-    #[pin]
-    wait: WaitQueue,
-    #[pin]
-    fasync: FasyncList,
-    retired: Atomic<bool>,
-    instance: u64,
-    wakeups: Atomic<u64>,
-    signals: Atomic<u64>,
-}
-
-impl Watchers {
-    /// Whether there is anybody to tell.
-    fn are_there(&self) -> bool {
-        self.wait.is_waited_on() || self.fasync.is_armed()
-    }
-}
-
-impl Handler for Watchers {
-    /// Tells everybody, also those who have been told and have not read yet (P2, F1).
-    fn run(&self) {
-        let (events, band) = if self.retired.load(Acquire) {
-            (mask::IN | mask::OUT | mask::HUP | mask::ERR, Band::Hup)
-        } else {
-            (mask::IN, Band::In)
-        };
-        let woken = self.wait.is_waited_on();
-        if woken {
-            self.wakeups.fetch_add(1, Relaxed);
-            self.wait.wake_all(events);
-        }
-        let signalled = self.fasync.is_armed();
-        if signalled {
-            self.signals.fetch_add(1, Relaxed);
-            self.fasync.kill(band);
-        }
-        trace::notify(self.instance, woken, signalled);
-    }
-}
-
 /// Where everybody is told from, after a post.
 #[derive(Clone, Copy)]
 pub(crate) enum Notify {
@@ -132,12 +87,13 @@ pub(crate) enum Notify {
 /// A queue of events.
 #[pin_data]
 pub(crate) struct Queue {
-    ring: SharedRing,
     /// Taken for good when the queue is retired, so that nothing is posted after that.
     #[pin]
     writer: IrqLock<Option<Writer>>,
     #[pin]
     watchers: IrqWork<Watchers>,
+    #[pin]
+    choosing: Mutex<()>,
     refused: Atomic<u64>,
     subscribers: Atomic<u64>,
 }
@@ -157,16 +113,9 @@ impl Queue {
         let (ring, writer) = Ring::new(memory).ok_or(EINVAL)?;
         Arc::pin_init(
             try_pin_init!(Self {
-                ring,
                 writer <- IrqLock::new(Some(writer), c"evq_writer", static_lock_class!()),
-                watchers <- IrqWork::new::<Error>(pin_init!(Watchers {
-                    wait <- WaitQueue::new(c"evq", static_lock_class!()),
-                    fasync <- FasyncList::new(),
-                    retired: Atomic::new(false),
-                    instance,
-                    wakeups: Atomic::new(0),
-                    signals: Atomic::new(0),
-                }? Error)),
+                watchers <- IrqWork::new::<Error>(Watchers::new(ring, instance)),
+                choosing <- new_mutex!((), "evq_choosing"),
                 refused: Atomic::new(0),
                 subscribers: Atomic::new(0),
             }),
@@ -175,30 +124,32 @@ impl Queue {
     }
 
     /// The ring, for reading.
+    #[inline]
     pub(crate) fn ring(&self) -> &SharedRing {
-        &self.ring
+        self.news().ring()
     }
 
-    /// Where sleepers and pollers wait.
-    pub(crate) fn wait_queue(&self) -> &WaitQueue {
-        &self.watchers.wait
+    /// Those who want to be told.
+    pub(crate) fn watchers(&self) -> &Watchers {
+        &self.watchers
     }
 
-    /// Where asynchronous readers are listed.
-    pub(crate) fn fasync_list(&self) -> &FasyncList {
-        &self.watchers.fasync
+    /// What they are told.
+    #[inline]
+    pub(crate) fn news(&self) -> &News {
+        self.watchers.news()
     }
 
     /// Whether the queue has been retired.
     ///
     /// Once this is true, nothing more will be posted, and all that was posted can be read.
     pub(crate) fn retired(&self) -> bool {
-        self.watchers.retired.load(Acquire)
+        self.news().retired()
     }
 
-    /// Tells this queue from all others.
-    pub(crate) fn instance(&self) -> u64 {
-        self.watchers.instance
+    /// Held by a subscriber to decide where it waits. Process context.
+    pub(crate) fn choosing(&self) -> &Mutex<()> {
+        &self.choosing
     }
 
     /// Counts `count` events as refused, and returns why.
@@ -210,16 +161,6 @@ impl Queue {
     /// Events that were refused.
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Relaxed)
-    }
-
-    /// How often those who waited were woken.
-    pub(crate) fn wakeups(&self) -> u64 {
-        self.watchers.wakeups.load(Relaxed)
-    }
-
-    /// How often those who had asked for signals were signalled.
-    pub(crate) fn signals(&self) -> u64 {
-        self.watchers.signals.load(Relaxed)
     }
 
     /// How many open files the queue has.
@@ -241,17 +182,19 @@ impl Queue {
         notify: Notify,
     ) -> Result {
         let count = events.len();
-        let newest = self
+        let (newest, kinds) = self
             .store(events)
             .map_err(|err| self.refuse(count, err))?;
         let first = newest.wrapping_sub(count as u64).wrapping_add(1);
-        trace::post(self.instance(), first, count);
-        self.notify(notify);
+        trace::post(self.news().instance(), first, count);
+        if self.watchers.would_tell(kinds, newest) {
+            self.notify(notify);
+        }
         Ok(())
     }
 
-    /// Returns the number of the newest event.
-    fn store(&self, events: impl ExactSizeIterator<Item = Event>) -> Result<u64> {
+    /// Returns the number of the newest event, and the kinds of all.
+    fn store(&self, events: impl ExactSizeIterator<Item = Event>) -> Result<(u64, Interest)> {
         if context::in_nmi() {
             return Err(EBUSY);
         }
@@ -265,11 +208,13 @@ impl Queue {
             }
             // With the lock held, so that times are in the order of the sequence numbers.
             let time_ns = now_ns();
+            let mut kinds = Interest::NOTHING;
             for event in events {
                 let event = Event { time_ns, ..event };
-                self.ring.post(writer, event).ok_or(EOVERFLOW)?;
+                kinds = kinds.or(Interest::of(&event));
+                self.ring().post(writer, event).ok_or(EOVERFLOW)?;
             }
-            Ok(writer.newest())
+            Ok((writer.newest(), kinds))
         })
     }
 
@@ -278,19 +223,15 @@ impl Queue {
     /// Any context except NMI.
     pub(crate) fn retire(&self) {
         self.writer.with(|writer| *writer = None);
-        self.watchers.retired.store(true, Release);
+        self.watchers.retire();
         self.notify(Notify::WhenLegal);
     }
 
     /// Tells everybody, with no lock of this queue held (Q5).
     ///
     /// What the callers of a producer hold is not known here, and a wake-up takes locks; so where
-    /// they might hold a spin lock, it is put off to an `irq_work` (Q4). Costs two looks if nobody
-    /// waits.
+    /// they might hold a spin lock, it is put off to an `irq_work` (Q4).
     fn notify(&self, notify: Notify) {
-        if !self.watchers.are_there() {
-            return;
-        }
         match notify {
             Notify::WhenLegal if !context::holds_no_spin_lock() => self.watchers.queue(),
             Notify::Here | Notify::WhenLegal => self.watchers.run(),
@@ -327,7 +268,7 @@ impl Drop for Subscription {
 }
 
 /// CLOCK_MONOTONIC, in nanoseconds.
-fn now_ns() -> u64 {
+pub(crate) fn now_ns() -> u64 {
     // Not negative: the clock starts at 0 when the machine boots.
     Monotonic::ktime_get() as u64
 }

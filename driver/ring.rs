@@ -245,22 +245,27 @@ impl<M: Memory> Ring<M> {
 ///
 /// # Invariants
 ///
-/// `delivered + lost` is `next` less the number that the cursor was last set to.
+/// - `delivered + lost + skipped` is `next` less the number that the cursor was last set to.
+/// - `untold` is how much of `lost` is not yet in the `lost` field of a delivered event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cursor {
     next: u64,
     delivered: u64,
     lost: u64,
+    skipped: u64,
+    untold: u64,
 }
 
 impl Cursor {
     /// A cursor whose next read starts from event `next`, with a new account.
     pub(crate) fn at(next: u64) -> Self {
-        // INVARIANT: 0 + 0 is `next - next`.
+        // INVARIANT: 0 + 0 + 0 is `next - next`; nothing was lost.
         Self {
             next,
             delivered: 0,
             lost: 0,
+            skipped: 0,
+            untold: 0,
         }
     }
 
@@ -279,13 +284,35 @@ impl Cursor {
         self.lost
     }
 
-    /// Enters into the account that `event` was delivered.
+    /// Events that were there and not wanted.
+    pub(crate) fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// Enters into the account that event `seq` is delivered, and returns what its `lost` is to
+    /// say: what was lost since the one that was delivered before it, up to `u32::MAX`.
     ///
     /// Since the queue never skips a number, what lies between the cursor and the event was lost.
-    pub(crate) fn deliver(&mut self, seq: u64) {
-        // INVARIANT: Both sides grow by `seq + 1 - next`.
+    pub(crate) fn deliver(&mut self, seq: u64) -> u32 {
+        self.advance(seq);
+        // INVARIANT: Both sides have grown by `seq + 1 - next`.
         self.delivered = self.delivered.wrapping_add(1);
-        self.lost = self.lost.wrapping_add(seq.saturating_sub(self.next));
+        let lost = u32::try_from(self.untold).unwrap_or(u32::MAX);
+        self.untold = 0;
+        lost
+    }
+
+    /// Enters into the account that event `seq` is there, but is not wanted.
+    pub(crate) fn skip(&mut self, seq: u64) {
+        self.advance(seq);
+        // INVARIANT: As in `deliver`.
+        self.skipped = self.skipped.wrapping_add(1);
+    }
+
+    fn advance(&mut self, seq: u64) {
+        let lost = seq.saturating_sub(self.next);
+        self.lost = self.lost.wrapping_add(lost);
+        self.untold = self.untold.wrapping_add(lost);
         self.next = seq.saturating_add(1);
     }
 }

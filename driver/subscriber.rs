@@ -7,6 +7,7 @@ use crate::{
         Event,
         EVENT_SIZE, //
     },
+    filter::Filter,
     glue::{
         context,
         fasync::FasyncList,
@@ -28,6 +29,10 @@ use crate::{
         BATCH_MAX, //
     },
     ring::Cursor,
+    selection::{
+        Selection,
+        Wakeup, //
+    },
     uapi,
 };
 use kernel::{
@@ -46,6 +51,7 @@ use kernel::{
             Relaxed, //
         },
         Arc,
+        SetOnce,
         SpinLock, //
     },
     uaccess::{
@@ -56,6 +62,9 @@ use kernel::{
 
 /// Records that a read copies with the cursor held; they are gathered on the stack (1 KiB).
 const READ_BATCH: usize = 16;
+
+/// Events that a subscriber goes past with its cursor held because it does not want them.
+const SKIP_BATCH: usize = 256;
 
 /// Records after which a read that goes on looks for signals.
 ///
@@ -70,7 +79,7 @@ const SIGNAL_CHECK: usize = 4096;
 const FAULT_RETRIES: u32 = 16;
 
 /// An open file description of a queue.
-#[pin_data]
+#[pin_data(PinnedDrop)]
 pub(crate) struct Subscriber {
     queue: Subscription,
     /// Held to take events, never across a page fault (R6).
@@ -78,11 +87,81 @@ pub(crate) struct Subscriber {
     cursor: SpinLock<Cursor>,
     /// The cursor's `next`, for those who only want to know whether there is something to read.
     next: Atomic<u64>,
+    /// What it wants, if it said so before it first waited; [`None`] is everything, at each post.
+    selection: SetOnce<Option<Arc<Selection>>>,
 }
 
 impl Subscriber {
+    /// What it wants; decides that it is everything if nothing else was said so far.
+    ///
+    /// Process context, may sleep.
+    fn decided(&self) -> Option<&Selection> {
+        if let Some(decided) = self.selection.as_ref() {
+            return decided.as_deref();
+        }
+        let _choosing = self.queue.choosing().lock();
+        self.selection.populate(None);
+        self.selection.as_ref()?.as_deref()
+    }
+
+    /// What it wants, for changing it; fails with `EBUSY` if it has waited without saying.
+    ///
+    /// Process context, may sleep.
+    fn select(&self) -> Result<&Arc<Selection>> {
+        if let Some(decided) = self.selection.as_ref() {
+            return decided.as_ref().ok_or(EBUSY);
+        }
+        let selection = Selection::new(self.next.load(Relaxed))?;
+        let _choosing = self.queue.choosing().lock();
+        if self.selection.as_ref().is_none() {
+            self.queue.news().moderator().add(&selection)?;
+            self.selection.populate(Some(selection));
+        }
+        self.selection
+            .as_ref()
+            .and_then(Option::as_ref)
+            .ok_or(EBUSY)
+    }
+
+    /// What it wants, if it said so.
+    fn selected(&self) -> Option<&Selection> {
+        self.selection.as_ref()?.as_deref()
+    }
+
+    /// The events that it wants.
+    fn filter(&self) -> Filter {
+        self.selected().map(Selection::filter).unwrap_or_default()
+    }
+
+    /// Whether there is something to read that it wants; goes past what it does not want.
     fn readable(&self) -> bool {
-        self.queue.ring().has(self.next.load(Relaxed))
+        let filter = self.filter();
+        if filter.is_open() {
+            return self.queue.ring().has(self.next.load(Relaxed));
+        }
+        loop {
+            let mut cursor = self.cursor.lock();
+            for _ in 0..SKIP_BATCH {
+                let Some(event) = self.queue.ring().read(cursor.next()) else {
+                    self.publish(&cursor);
+                    return false;
+                };
+                if filter.matches(&event) {
+                    self.publish(&cursor);
+                    return true;
+                }
+                cursor.skip(event.seq);
+            }
+            self.publish(&cursor);
+        }
+    }
+
+    /// Lets those know who do not hold the cursor.
+    fn publish(&self, cursor: &Cursor) {
+        self.next.store(cursor.next(), Relaxed);
+        if let Some(selection) = self.selected() {
+            selection.read_to(cursor.next());
+        }
     }
 
     /// Moves the cursor and starts a new account.
@@ -93,39 +172,57 @@ impl Subscriber {
         {
             let mut cursor = self.cursor.lock();
             *cursor = Cursor::at(next);
-            self.next.store(next, Relaxed);
+            self.publish(&cursor);
         }
         if !before && self.readable() {
             // Those of other files look, and go on waiting.
-            self.queue.wait_queue().wake_all(mask::IN);
+            self.wait_queue().wake_all(mask::IN);
         }
     }
 
     /// Copies up to `most` events without faulting, and moves the cursor by what was copied (R4).
-    fn deliver(&self, dst: &mut IovIterDest<'_>, most: usize) -> usize {
+    ///
+    /// Returns how many there were to copy, and how many were copied.
+    fn deliver(&self, dst: &mut IovIterDest<'_>, most: usize) -> (usize, usize) {
+        let filter = self.filter();
         let mut records = [[0; EVENT_SIZE]; READ_BATCH];
-        let mut seqs = [0; READ_BATCH];
         let mut cursor = self.cursor.lock();
-        let mut next = cursor.next();
+        // Where the cursor is after each of them, and after what follows and is not wanted.
+        let mut after = [*cursor; READ_BATCH];
+        let mut ahead = *cursor;
         let mut found: usize = 0;
-        for (record, seq) in records.iter_mut().zip(&mut seqs).take(most) {
-            let Some(event) = self.queue.ring().read(next) else {
+        let mut looks: usize = 0;
+        for (record, after) in records.iter_mut().zip(&mut after).take(most) {
+            let event = loop {
+                let event = self.queue.ring().read(ahead.next());
+                match event {
+                    Some(event) if !filter.matches(&event) && looks < SKIP_BATCH => {
+                        ahead.skip(event.seq);
+                        looks = looks.saturating_add(1);
+                    }
+                    event => break event.filter(|event| filter.matches(event)),
+                }
+            };
+            let Some(event) = event else {
                 break;
             };
-            *record = event.to_bytes();
-            *seq = event.seq;
-            next = event.seq.saturating_add(1);
+            let lost = ahead.deliver(event.seq);
+            *record = Event { lost, ..event }.to_bytes();
+            *after = ahead;
             found = found.saturating_add(1);
         }
         let copied = dst.copy_records_nofault(records.get(..found).unwrap_or_default());
-        let lost = cursor.lost();
-        for seq in seqs.iter().take(copied) {
-            cursor.deliver(*seq);
-        }
-        let lost = cursor.lost().wrapping_sub(lost);
-        trace::read(self.queue.instance(), cursor.next(), copied as u64, lost);
-        self.next.store(cursor.next(), Relaxed);
-        copied
+        let before = *cursor;
+        *cursor = match copied.checked_sub(1) {
+            _ if copied == found => ahead,
+            Some(last) => after.get(last).copied().unwrap_or(before),
+            None => before,
+        };
+        let lost = cursor.lost().wrapping_sub(before.lost());
+        let instance = self.queue.news().instance();
+        trace::read(instance, cursor.next(), copied as u64, lost);
+        self.publish(&cursor);
+        (found, copied)
     }
 
     /// Waits until there is something to read (R2, R3, P3).
@@ -141,9 +238,21 @@ impl Subscriber {
         if iocb.nonblocking() {
             return Err(EAGAIN);
         }
-        self.queue
-            .wait_queue()
-            .wait_interruptible(|| self.readable() || self.queue.retired())
+        self.wait_queue()
+            .wait_interruptible(|| {
+                self.expect();
+                self.readable() || self.queue.retired()
+            })
+    }
+
+    /// Changes what it wants, and when it wants to be woken.
+    fn change(&self, filter: Option<Filter>, wakeup: Option<Wakeup>) -> Result {
+        let selection = self.select()?;
+        let moderator = self.queue.news().moderator();
+        moderator.change(selection, filter, wakeup);
+        // Somebody may be waiting already.
+        self.wait_queue().wake_all(mask::IN);
+        Ok(())
     }
 
     /// What a program learns of the queue; without the right to read, not how busy it is (W2).
@@ -179,10 +288,11 @@ impl Subscriber {
             refused: self.queue.refused(),
             subscribers: self.queue.subscribers().try_into().unwrap_or(u32::MAX),
             flags,
-            instance: self.queue.instance(),
-            wakeups: self.queue.wakeups(),
-            signals: self.queue.signals(),
-            reserved: [0; 4],
+            instance: self.queue.news().instance(),
+            wakeups: self.queue.news().wakeups(),
+            signals: self.queue.news().signals(),
+            skipped: cursor.skipped(),
+            reserved: [0; 3],
         }
     }
 
@@ -200,6 +310,16 @@ impl Subscriber {
     }
 }
 
+#[pinned_drop]
+impl PinnedDrop for Subscriber {
+    /// May sleep.
+    fn drop(self: Pin<&mut Self>) {
+        if let Some(Some(selection)) = self.selection.as_ref() {
+            self.queue.news().moderator().remove(selection);
+        }
+    }
+}
+
 impl FileOperations for Subscriber {
     type Device = Queue;
 
@@ -207,16 +327,25 @@ impl FileOperations for Subscriber {
         try_pin_init!(Self {
             queue: Subscription::new(queue)?,
             next: Atomic::new(queue.ring().newest().saturating_add(1)),
+            selection: SetOnce::new(),
             cursor <- new_spinlock!(Cursor::at(next.load(Relaxed)), "evq_cursor"),
         })
     }
 
     fn wait_queue(&self) -> &WaitQueue {
-        self.queue.wait_queue()
+        self.decided()
+            .map_or(self.queue.watchers().wait_queue(), Selection::wait_queue)
     }
 
     fn fasync_list(&self) -> &FasyncList {
-        self.queue.fasync_list()
+        self.decided()
+            .map_or(self.queue.watchers().fasync_list(), Selection::fasync_list)
+    }
+
+    fn expect(&self) {
+        if self.selected().is_some() {
+            self.queue.news().moderator().expect();
+        }
     }
 
     fn poll(&self) -> u32 {
@@ -272,6 +401,18 @@ impl FileOperations for Subscriber {
                 writer.write(&seek)?;
                 self.seek_to(seek.seq);
             }
+            uapi::IOC_FILTER | uapi::IOC_WAKEUP if !readable => return Err(EBADF),
+            uapi::IOC_FILTER => {
+                let mut reader = UserSlice::new(user, size_of::<uapi::Filter>()).reader();
+                let filter = reader.read::<uapi::Filter>()?.parse().ok_or(EINVAL)?;
+                self.change(Some(filter), None)?;
+            }
+            uapi::IOC_WAKEUP => {
+                let mut reader = UserSlice::new(user, size_of::<uapi::Wakeup>()).reader();
+                let wakeup = reader.read::<uapi::Wakeup>()?;
+                let capacity = self.queue.ring().capacity();
+                self.change(None, Some(wakeup.parse(capacity).ok_or(EINVAL)?))?;
+            }
             _ => return Err(ENOTTY),
         }
         Ok(0)
@@ -293,6 +434,7 @@ impl FileOperations for Subscriber {
         seq_print!(file, "evq-next:\t{}\n", info.next);
         seq_print!(file, "evq-delivered:\t{}\n", info.delivered);
         seq_print!(file, "evq-lost:\t{}\n", info.lost);
+        seq_print!(file, "evq-skipped:\t{}\n", info.skipped);
     }
 
     fn mmap(&self, vma: &VmaNew) -> Result {
@@ -320,11 +462,11 @@ impl Subscriber {
                 0 => most,
                 _ => dst.fault_in(most.saturating_mul(EVENT_SIZE)) / EVENT_SIZE,
             };
-            let copied = self.deliver(dst, there);
+            let (found, copied) = self.deliver(dst, there);
             taken = taken.saturating_add(copied);
             if copied > 0 {
                 misses = 0;
-            } else if self.readable() {
+            } else if found > 0 || there == 0 {
                 // The buffer is bad, or was gone again before the copy.
                 if there == 0 || misses == FAULT_RETRIES {
                     return Err(EFAULT);

@@ -2,10 +2,18 @@
 
 //! What `include/uapi/evq.h` says beyond the record itself.
 
-use crate::atomic::Word;
+use crate::{
+    atomic::Word,
+    filter::{
+        self,
+        RULES_MAX, //
+    },
+    selection, //
+};
 use kernel::{
     ioctl::{
         _IOR,
+        _IOW,
         _IOWR, //
     },
     page::PAGE_SIZE,
@@ -36,6 +44,11 @@ pub(crate) const IOC_INFO: u32 = _IOR::<Info>(MAGIC, 0x00);
 /// `EVQ_IOC_SEEK`.
 pub(crate) const IOC_SEEK: u32 = _IOWR::<Seek>(MAGIC, 0x01);
 
+/// `EVQ_IOC_FILTER`.
+pub(crate) const IOC_FILTER: u32 = _IOW::<Filter>(MAGIC, 0x02);
+/// `EVQ_IOC_WAKEUP`.
+pub(crate) const IOC_WAKEUP: u32 = _IOW::<Wakeup>(MAGIC, 0x03);
+
 /// `struct evq_info`.
 #[derive(Zeroable)]
 #[repr(C)]
@@ -54,7 +67,8 @@ pub(crate) struct Info {
     pub(crate) instance: u64,
     pub(crate) wakeups: u64,
     pub(crate) signals: u64,
-    pub(crate) reserved: [u64; 4],
+    pub(crate) skipped: u64,
+    pub(crate) reserved: [u64; 3],
 }
 
 // SAFETY: Integers only; the size is checked below to leave no room for padding.
@@ -77,6 +91,81 @@ unsafe impl AsBytes for Seek {}
 unsafe impl FromBytes for Seek {}
 
 const _: () = assert!(size_of::<Seek>() == 2 * 4 + 8);
+
+/// `struct evq_match`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Match {
+    source: u32,
+    source_mask: u32,
+    type_first: u16,
+    type_last: u16,
+    reserved: u32,
+}
+
+/// `struct evq_filter`.
+#[repr(C)]
+pub(crate) struct Filter {
+    count: u32,
+    reserved: u32,
+    rules: [Match; RULES_MAX],
+}
+
+// SAFETY: Any bits make integers.
+unsafe impl FromBytes for Filter {}
+
+const _: () = assert!(size_of::<Filter>() == 8 + 16 * RULES_MAX);
+
+impl Filter {
+    /// The filter that it describes, if there is one.
+    pub(crate) fn parse(&self) -> Option<filter::Filter> {
+        let rules = self.rules.get(..self.count as usize)?;
+        let reserved = rules.iter().fold(self.reserved, |all, rule| all | rule.reserved);
+        let mut parsed = filter::Filter::default();
+        for rule in rules {
+            parsed.add(filter::Rule::new(
+                rule.source,
+                rule.source_mask,
+                rule.type_first,
+                rule.type_last,
+            )?)?;
+        }
+        (reserved == 0).then_some(parsed)
+    }
+}
+
+/// `struct evq_wakeup`.
+#[repr(C)]
+pub(crate) struct Wakeup {
+    events: u32,
+    reserved: u32,
+    max_delay_ns: u64,
+}
+
+// SAFETY: Any bits make integers.
+unsafe impl FromBytes for Wakeup {}
+
+const _: () = assert!(size_of::<Wakeup>() == 2 * 4 + 8);
+
+/// `EVQ_DELAY_MAX_NS`.
+const DELAY_MAX_NS: u64 = 60_000_000_000;
+
+impl Wakeup {
+    /// What it asks for, if a ring of `capacity` events can do it.
+    pub(crate) fn parse(&self, capacity: u64) -> Option<selection::Wakeup> {
+        let events = u64::from(self.events);
+        let delay = match events {
+            1 => self.max_delay_ns == 0,
+            _ => (1..=DELAY_MAX_NS).contains(&self.max_delay_ns),
+        };
+        (self.reserved == 0 && (1..=capacity).contains(&events) && delay).then_some(
+            selection::Wakeup {
+                events,
+                max_delay_ns: self.max_delay_ns,
+            },
+        )
+    }
+}
 
 /// `struct evq_map`: what a mapping of the ring begins with.
 #[repr(C)]

@@ -78,7 +78,7 @@ impl FasyncList {
     pub(super) unsafe fn set(&self, fd: c_int, file: *mut bindings::file, on: bool) -> Result {
         // SAFETY: `file` is valid, `head` is a list by the type invariants.
         let ret = unsafe { bindings::fasync_helper(fd, file, c_int::from(on), self.head.get()) };
-        // Pairs with the one in `is_armed`.
+        // Pairs with the one before `is_armed`.
         smp_mb();
         // Positive says that the list changed, which is nobody's business.
         to_result(ret.min(0))
@@ -86,12 +86,10 @@ impl FasyncList {
 
     /// Whether any file is on the list.
     ///
-    /// If it says no, whoever comes later sees what the caller has published before; so there is
-    /// nobody to signal. Any context.
+    /// If it says no, whoever comes later sees what the caller has published before a full barrier
+    /// ([`smp_mb`]) that stands before this, and pairs with the one in [`FasyncList::set`]; so there
+    /// is nobody to signal. Any context.
     pub(crate) fn is_armed(&self) -> bool {
-        // What the caller has published comes before the look at the list; pairs with the one in
-        // `set`.
-        smp_mb();
         // SAFETY: `head` is valid for reads by the type invariants. It changes under us, and only
         // whether it is null matters.
         !unsafe { self.head.get().read_volatile() }.is_null()

@@ -32,6 +32,13 @@ unsafe extern "C" {
         work: *mut bindings::irq_work,
         func: unsafe extern "C" fn(*mut bindings::irq_work),
     );
+    pub(super) fn evq_helper_init_delayed_work(
+        work: *mut bindings::delayed_work,
+        func: unsafe extern "C" fn(*mut bindings::work_struct),
+    );
+    pub(super) fn evq_helper_queue_work_now(work: *mut bindings::delayed_work);
+    pub(super) fn evq_helper_queue_work_after(work: *mut bindings::delayed_work, delay_ns: u64);
+    pub(super) fn evq_helper_cancel_work_sync(work: *mut bindings::delayed_work);
     pub(super) fn evq_helper_wake_up_poll_all(wq: *mut bindings::wait_queue_head, mask: c_uint);
     pub(super) fn evq_helper_waitqueue_active(wq: *mut bindings::wait_queue_head) -> bool;
     pub(super) fn evq_helper_copy_to_iter_nofault(

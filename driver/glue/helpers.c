@@ -14,6 +14,7 @@
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 #include <linux/vmalloc.h>
+#include <linux/workqueue.h>
 
 #include "helpers.h"
 
@@ -43,6 +44,26 @@ void evq_helper_raw_spin_unlock_irqrestore(raw_spinlock_t *lock, unsigned long f
 void evq_helper_init_irq_work(struct irq_work *work, void (*func)(struct irq_work *))
 {
 	init_irq_work(work, func);
+}
+
+void evq_helper_init_delayed_work(struct delayed_work *work, void (*func)(struct work_struct *))
+{
+	INIT_DELAYED_WORK(work, func);
+}
+
+void evq_helper_queue_work_now(struct delayed_work *work)
+{
+	mod_delayed_work(system_dfl_wq, work, 0);
+}
+
+void evq_helper_queue_work_after(struct delayed_work *work, u64 delay_ns)
+{
+	queue_delayed_work(system_dfl_wq, work, nsecs_to_jiffies(delay_ns) + 1);
+}
+
+void evq_helper_cancel_work_sync(struct delayed_work *work)
+{
+	cancel_delayed_work_sync(work);
 }
 
 bool evq_helper_preemptible(void)

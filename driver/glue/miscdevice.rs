@@ -63,11 +63,14 @@ pub(crate) trait FileOperations: Send + Sync + Sized + 'static {
     /// The memory is charged to the process that opens it.
     fn open(device: &Arc<Self::Device>) -> impl PinInit<Self, Error> + '_;
 
-    /// Where this file waits.
+    /// Where this file waits; always the same from the first call on.
     fn wait_queue(&self) -> &WaitQueue;
 
-    /// Where this file is put when it asks for signals. Asked for once, when it has been opened.
+    /// Where this file is put when it asks for signals; always the same from the first call on.
     fn fasync_list(&self) -> &FasyncList;
+
+    /// Somebody has been put on the wait queue or on the list.
+    fn expect(&self);
 
     /// The events that are ready now, out of [`mask`]; those that the file was not opened for are
     /// left out for the driver. Must not sleep.
@@ -95,19 +98,6 @@ pub(crate) trait FileOperations: Send + Sync + Sized + 'static {
     /// The file stays open as long as the mapping lasts. Called with the lock of the program's
     /// memory held for writing.
     fn mmap(&self, vma: &VmaNew) -> Result;
-}
-
-/// What an open file has as its private data.
-///
-/// # Invariants
-///
-/// `fasync` was borrowed from `state`, which does not change hands and is only dropped when the file
-/// is released; so it is valid until then.
-#[pin_data]
-struct OpenFile<T> {
-    fasync: *const FasyncList,
-    #[pin]
-    state: T,
 }
 
 /// One read or write.
@@ -165,17 +155,9 @@ impl<T: FileOperations> Fops<T> {
     /// # Safety
     ///
     /// `file` must be an open file of this table that has not been released.
-    unsafe fn open_file<'a>(file: *mut bindings::file) -> &'a OpenFile<T> {
-        // SAFETY: `open` has put it there, only `release` takes it away.
-        unsafe { &*(*file).private_data.cast::<OpenFile<T>>() }
-    }
-
-    /// # Safety
-    ///
-    /// As [`Fops::open_file`].
     unsafe fn state<'a>(file: *mut bindings::file) -> &'a T {
-        // SAFETY: As required.
-        unsafe { &Self::open_file(file).state }
+        // SAFETY: `open` has put it there, only `release` takes it away.
+        unsafe { &*(*file).private_data.cast::<T>() }
     }
 
     /// # Safety
@@ -185,11 +167,8 @@ impl<T: FileOperations> Fops<T> {
         // SAFETY: `misc_open` leaves the device there, and does not let it be unregistered before
         // this function has returned. It is the first field of its registration.
         let registration = unsafe { &*(*file).private_data.cast::<Registration<T>>() };
-        let open_file = KBox::try_pin_init(
-            try_pin_init!(OpenFile {
-                state <- T::open(&registration.device),
-                fasync: state.fasync_list(),
-            }),
+        let open_file = KBox::pin_init(
+            T::open(&registration.device),
             GFP_KERNEL_ACCOUNT,
         );
         let open_file = match open_file {
@@ -223,7 +202,7 @@ impl<T: FileOperations> Fops<T> {
             let _ = unsafe { Self::fasync(-1, file, 0) };
         }
         // SAFETY: Put there by `open`; nobody can use the file any more.
-        drop(unsafe { <Pin<KBox<OpenFile<T>>>>::from_foreign((*file).private_data) });
+        drop(unsafe { <Pin<KBox<T>>>::from_foreign((*file).private_data) });
         0
     }
 
@@ -284,6 +263,7 @@ impl<T: FileOperations> Fops<T> {
         // lives until then: it was borrowed from the state of the file.
         // SAFETY: All three are valid; `table` may be null.
         unsafe { bindings::poll_wait(file, state.wait_queue().as_raw(), table) };
+        state.expect();
         let mut ready = state.poll();
         // SAFETY: The file is open during the call.
         if !unsafe { ffi::evq_helper_file_readable(file) } {
@@ -305,12 +285,16 @@ impl<T: FileOperations> Fops<T> {
         if on != 0 && !unsafe { ffi::evq_helper_file_readable(file) } {
             return EBADF.to_errno();
         }
-        // SAFETY: The file has not been released yet; the list is valid by the type invariants.
-        let list = unsafe { &*Self::open_file(file).fasync };
-        // SAFETY: The file is valid during the call. The list lives until it is released, and by
-        // then it has been taken off.
+        // SAFETY: The file has not been released yet.
+        let state = unsafe { Self::state(file) };
+        let list = state.fasync_list();
+        // SAFETY: The file is valid during the call. The list is the same as before and lives until
+        // it is released, and by then it has been taken off.
         match unsafe { list.set(fd, file, on != 0) } {
-            Ok(()) => 0,
+            Ok(()) => {
+                state.expect();
+                0
+            }
             Err(err) => err.to_errno(),
         }
     }

@@ -16,3 +16,4 @@ pub(crate) mod mapping;
 pub(crate) mod miscdevice;
 pub(crate) mod trace;
 pub(crate) mod wait;
+pub(crate) mod work;

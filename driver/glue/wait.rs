@@ -19,10 +19,7 @@ use kernel::{
         c_uint, //
     },
     prelude::*,
-    sync::{
-        barrier::smp_mb,
-        LockClassKey, //
-    },
+    sync::LockClassKey,
     types::Opaque, //
 };
 
@@ -38,6 +35,8 @@ pub(crate) mod mask {
     pub(crate) const ERR: u32 = 0x0008;
     /// The device is gone.
     pub(crate) const HUP: u32 = 0x0010;
+    /// There will be nothing more.
+    pub(crate) const ENDED: u32 = IN | OUT | ERR | HUP;
 }
 
 /// A `wait_queue_head_t`.
@@ -117,12 +116,14 @@ impl WaitQueue {
 
     /// Whether anybody sleeps or polls here.
     ///
-    /// If it says no, whoever comes later sees what the caller has published before; so there is
-    /// nobody to wake. Any context.
+    /// If it says no, whoever comes later sees what the caller has published before a full barrier
+    /// ([`smp_mb`]) that stands before this; so there is nobody to wake. Any context.
+    ///
+    /// That barrier pairs with the one that a waiter passes between putting itself on the queue and
+    /// looking at its condition, in `prepare_to_wait_event` and `poll_wait`.
+    ///
+    /// [`smp_mb`]: kernel::sync::barrier::smp_mb
     pub(crate) fn is_waited_on(&self) -> bool {
-        // Pairs with the barrier that a waiter passes between putting itself on the queue and
-        // looking at its condition, in `prepare_to_wait_event` and `poll_wait`.
-        smp_mb();
         // SAFETY: Initialised by the type invariants.
         unsafe { ffi::evq_helper_waitqueue_active(self.head.get()) }
     }

@@ -83,6 +83,8 @@ struct evq_event {
  *		if nobody did
  * @signals:	times that those who had asked for signals were signalled, all
  *		at once
+ * @skipped:	events since the open or last seek that were there, but that the
+ *		filter of this subscriber did not let through
  * @reserved:	0
  *
  * The same is in /proc/PID/fdinfo. The fields are read one after the other, not in one instant. A file that is
@@ -103,7 +105,8 @@ struct evq_info {
 	__u64 instance;
 	__u64 wakeups;
 	__u64 signals;
-	__u64 reserved[4];
+	__u64 skipped;
+	__u64 reserved[3];
 };
 
 #define EVQ_ABI			1U
@@ -135,9 +138,68 @@ struct evq_seek {
 	__u64 seq;
 };
 
+/* Rules of one filter, at most. */
+#define EVQ_FILTER_MAX		8
+
+/**
+ * struct evq_match - a kind of event
+ * @source:	evq_event.source & @source_mask must be this
+ * @source_mask: 0: any source
+ * @type_first:	evq_event.type must not be below this
+ * @type_last:	nor above this
+ * @reserved:	0
+ */
+struct evq_match {
+	__u32 source;
+	__u32 source_mask;
+	__u16 type_first;
+	__u16 type_last;
+	__u32 reserved;
+};
+
+/**
+ * struct evq_filter - the events that a subscriber wants (EVQ_IOC_FILTER)
+ * @count:	how many of the rules count; 0: all events are wanted
+ * @reserved:	0
+ * @match:	an event that one of them matches is wanted
+ *
+ * From the next event on, the others are not delivered, wake nobody and signal
+ * nobody. They are no loss; a loss counts whatever would have been wanted of
+ * it, for nobody has looked. EINVAL for a rule that nothing can match, more
+ * rules than there are, or @reserved; EBADF if the file is not open for
+ * reading; EBUSY if it has been polled, armed or slept on before the first
+ * EVQ_IOC_FILTER or EVQ_IOC_WAKEUP. A mapped ring is not filtered.
+ */
+struct evq_filter {
+	__u32 count;
+	__u32 reserved;
+	struct evq_match match[EVQ_FILTER_MAX];
+};
+
+/**
+ * struct evq_wakeup - when a subscriber is woken and signalled (EVQ_IOC_WAKEUP)
+ * @events:	when this many wanted events are there, 1 to the capacity
+ * @reserved:	0
+ * @max_delay_ns: or when the first of them is this old, in nanoseconds, 1 to
+ *		EVQ_DELAY_MAX_NS, and then up to two ticks of the kernel's clock
+ *		later; 0 if @events is 1
+ *
+ * Only those who sleep or have asked for signals are told later: a read or a
+ * poll that finds events does not wait for more. Errors as EVQ_IOC_FILTER.
+ */
+struct evq_wakeup {
+	__u32 events;
+	__u32 reserved;
+	__u64 max_delay_ns;
+};
+
+#define EVQ_DELAY_MAX_NS	60000000000ULL
+
 #define EVQ_IOC_MAGIC		0xE7
 #define EVQ_IOC_INFO		_IOR(EVQ_IOC_MAGIC, 0x00, struct evq_info)
 #define EVQ_IOC_SEEK		_IOWR(EVQ_IOC_MAGIC, 0x01, struct evq_seek)
+#define EVQ_IOC_FILTER		_IOW(EVQ_IOC_MAGIC, 0x02, struct evq_filter)
+#define EVQ_IOC_WAKEUP		_IOW(EVQ_IOC_MAGIC, 0x03, struct evq_wakeup)
 
 /**
  * struct evq_map - the beginning of a mapped ring
