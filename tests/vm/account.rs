@@ -273,7 +273,7 @@ fn a_bad_ioctl_pointer_is_efault_and_moves_nothing() {
     let seek_to = first + 2;
     pages.fill(
         0,
-        &[&2_u32.to_ne_bytes()[..], &[0; 4], &seek_to.to_ne_bytes()].concat(),
+        &[&2_u32.to_ne_bytes()[..], &[0; 3], &seek_to.to_ne_bytes()].concat(),
     );
     pages.make_read_only(0);
     assert_eq!(
@@ -299,7 +299,7 @@ fn info_adds_up() {
     assert_eq!((after.delivered, after.lost, after.flags), (4, 0, 0));
     assert_eq!(after.refused, before.refused);
     assert_eq!(after.overwritten, after.oldest - 1);
-    assert_eq!(after.reserved, [0; 4]);
+    assert_eq!(after.reserved, [0; 3]);
     let another = open(OFlag::O_RDONLY);
     assert_eq!(info(&fd).subscribers, after.subscribers + 1);
     drop(another);

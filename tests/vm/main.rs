@@ -32,6 +32,7 @@ mod permission;
 mod poll;
 mod read;
 mod retire;
+mod select;
 mod share;
 mod storm;
 mod storm_via;

@@ -44,6 +44,7 @@ fn fdinfo_is_the_state_of_the_subscriber() {
         ("next", info.next),
         ("delivered", 10),
         ("lost", 5),
+        ("skipped", 0),
     ];
     for (name, value) in expected {
         assert_eq!(

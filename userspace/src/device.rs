@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{open, OFlag};
@@ -11,7 +12,7 @@ use nix::sys::stat::Mode;
 
 use crate::error::{Error, Result};
 use crate::sys;
-use crate::uapi::{self, Event, Info, Plain, SeekArg};
+use crate::uapi::{self, Event, FilterArg, Info, Match, Plain, SeekArg, WakeupArg};
 
 /// The default queue.
 pub const DEFAULT_PATH: &str = "/dev/evq";
@@ -310,6 +311,55 @@ impl Queue {
                 name: self.name.clone(),
                 errno,
             },
+        })
+    }
+
+    /// Wants only events that one of `rules` matches, from the next one on; all
+    /// of them if there are none. The others are not delivered and wake nobody,
+    /// and are no loss. To be called before the first wait; rules may change
+    /// later.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`] with EINVAL for a rule that nothing can match or more
+    /// than [`uapi::FILTER_MAX`] of them, EBUSY if the queue has been waited for
+    /// before.
+    pub fn set_filter(&self, rules: &[Match]) -> Result<()> {
+        let mut arg = FilterArg {
+            // Too many are refused by the queue.
+            count: u32::try_from(rules.len()).unwrap_or(u32::MAX),
+            ..FilterArg::default()
+        };
+        for (slot, rule) in arg.rules.iter_mut().zip(rules) {
+            *slot = *rule;
+        }
+        sys::evq_filter(self.as_fd(), &arg).map_err(|errno| Error::System {
+            action: "set the filter of",
+            name: self.name.clone(),
+            errno,
+        })
+    }
+
+    /// Wants to be woken and signalled only when `events` wanted events are
+    /// there, or the first of them is `max_delay` old (and up to two ticks of
+    /// the kernel's clock more). What is there can be read at any time. To be
+    /// called before the first wait; may change later.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`] with EINVAL unless `events` is from 1 to the capacity
+    /// and `max_delay` up to a minute (0 only if `events` is 1), EBUSY if the
+    /// queue has been waited for before.
+    pub fn set_wakeup(&self, events: u32, max_delay: Duration) -> Result<()> {
+        let arg = WakeupArg {
+            events,
+            reserved: 0,
+            max_delay_ns: u64::try_from(max_delay.as_nanos()).unwrap_or(u64::MAX),
+        };
+        sys::evq_wakeup(self.as_fd(), &arg).map_err(|errno| Error::System {
+            action: "set the wake-ups of",
+            name: self.name.clone(),
+            errno,
         })
     }
 

@@ -54,5 +54,5 @@ pub use error::{Error, Result};
 pub use mapped::Mapped;
 pub use signals::{unblock_in_child, StopSignals};
 pub use source::Source;
-pub use uapi::{Event, Info};
+pub use uapi::{Event, Info, Match};
 pub use watcher::{Token, Watcher};

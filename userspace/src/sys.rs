@@ -104,6 +104,20 @@ pub(crate) fn evq_seek(fd: BorrowedFd<'_>, mut arg: uapi::SeekArg) -> Result<u64
     Errno::result(ret).map(|_| arg.seq)
 }
 
+/// `EVQ_IOC_FILTER`.
+pub(crate) fn evq_filter(fd: BorrowedFd<'_>, arg: &uapi::FilterArg) -> Result<(), Errno> {
+    // SAFETY: a queue reads one `struct evq_filter`, whose mirror this is.
+    let ret = unsafe { libc::ioctl(fd.as_raw_fd(), uapi::IOC_FILTER, &raw const *arg) };
+    Errno::result(ret).map(drop)
+}
+
+/// `EVQ_IOC_WAKEUP`.
+pub(crate) fn evq_wakeup(fd: BorrowedFd<'_>, arg: &uapi::WakeupArg) -> Result<(), Errno> {
+    // SAFETY: a queue reads one `struct evq_wakeup`, whose mirror this is.
+    let ret = unsafe { libc::ioctl(fd.as_raw_fd(), uapi::IOC_WAKEUP, &raw const *arg) };
+    Errno::result(ret).map(drop)
+}
+
 const EVIOCSCLOCKID: c_ulong = nix::request_code_write!(b'E', 0xa0, size_of::<c_int>());
 const INPUT_NAME_MAX: usize = 256;
 const EVIOCGNAME: c_ulong = nix::request_code_read!(b'E', 0x06, INPUT_NAME_MAX);

@@ -45,6 +45,13 @@ pub const IOC_INFO: libc::c_ulong = nix::request_code_read!(IOC_MAGIC, 0x00, siz
 pub const IOC_SEEK: libc::c_ulong =
     nix::request_code_readwrite!(IOC_MAGIC, 0x01, size_of::<SeekArg>());
 
+/// Request number of `EVQ_IOC_FILTER`.
+pub const IOC_FILTER: libc::c_ulong =
+    nix::request_code_write!(IOC_MAGIC, 0x02, size_of::<FilterArg>());
+/// Request number of `EVQ_IOC_WAKEUP`.
+pub const IOC_WAKEUP: libc::c_ulong =
+    nix::request_code_write!(IOC_MAGIC, 0x03, size_of::<WakeupArg>());
+
 /// One event, `struct evq_event`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,8 +147,10 @@ pub struct Info {
     pub wakeups: u64,
     /// Times that those who had asked for signals were signalled, all at once.
     pub signals: u64,
+    /// Events since the open or last seek that the filter did not let through.
+    pub skipped: u64,
     /// 0.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 3],
 }
 
 /// Argument of `EVQ_IOC_SEEK`, `struct evq_seek`.
@@ -154,6 +163,53 @@ pub struct SeekArg {
     pub reserved: u32,
     /// In: the target of [`SEEK_SEQ`], else 0. Out: where the next read starts.
     pub seq: u64,
+}
+
+/// Rules of one filter, at most.
+pub const FILTER_MAX: usize = 8;
+
+/// Longest delay of `EVQ_IOC_WAKEUP`, in nanoseconds.
+pub const DELAY_MAX_NS: u64 = 60_000_000_000;
+
+/// A kind of event, `struct evq_match`: those whose source is `source` in the
+/// bits of `source_mask`, of the types from `type_first` to `type_last`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Match {
+    /// What the source must be in the bits of the mask, 0 elsewhere.
+    pub source: u32,
+    /// The bits of the source that matter; 0: any source.
+    pub source_mask: u32,
+    /// The lowest type.
+    pub type_first: u16,
+    /// The highest type.
+    pub type_last: u16,
+    /// 0.
+    pub reserved: u32,
+}
+
+/// Argument of `EVQ_IOC_FILTER`, `struct evq_filter`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FilterArg {
+    /// How many of the rules count; 0: all events are wanted.
+    pub count: u32,
+    /// 0.
+    pub reserved: u32,
+    /// An event that one of them matches is wanted.
+    pub rules: [Match; FILTER_MAX],
+}
+
+/// Argument of `EVQ_IOC_WAKEUP`, `struct evq_wakeup`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WakeupArg {
+    /// How many wanted events must be there, 1 to the capacity.
+    pub events: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Or how old the first of them must be, in nanoseconds; 0 if `events` is 1.
+    pub max_delay_ns: u64,
 }
 
 mod plain {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use evq::sys;
-use evq::uapi::{self, Event, Info, SeekArg};
+use evq::uapi::{self, Event, FilterArg, Info, Match, SeekArg, WakeupArg};
 
 /// Collects one side's list and, for each line, the C expression of the other.
 #[derive(Default)]
@@ -81,11 +81,24 @@ fn mirrors_match_the_headers() {
         next as "next", delivered as "delivered", lost as "lost",
         overwritten as "overwritten", refused as "refused", subscribers as "subscribers",
         flags as "flags", instance as "instance",
-        wakeups as "wakeups", signals as "signals", reserved as "reserved",
+        wakeups as "wakeups", signals as "signals", skipped as "skipped", reserved as "reserved",
     );
     fields!(
         both, SeekArg, "evq_seek",
         whence as "whence", reserved as "reserved", seq as "seq",
+    );
+    fields!(
+        both, Match, "evq_match",
+        source as "source", source_mask as "source_mask", type_first as "type_first",
+        type_last as "type_last", reserved as "reserved",
+    );
+    fields!(
+        both, FilterArg, "evq_filter",
+        count as "count", reserved as "reserved", rules as "match",
+    );
+    fields!(
+        both, WakeupArg, "evq_wakeup",
+        events as "events", reserved as "reserved", max_delay_ns as "max_delay_ns",
     );
     fields!(both, sys::OwnerEx, "f_owner_ex", type_ as "type", pid as "pid");
     for (name, value) in [
@@ -104,6 +117,10 @@ fn mirrors_match_the_headers() {
         ("EVQ_IOC_MAGIC", uapi::IOC_MAGIC.into()),
         ("EVQ_IOC_INFO", uapi::IOC_INFO),
         ("EVQ_IOC_SEEK", uapi::IOC_SEEK),
+        ("EVQ_IOC_FILTER", uapi::IOC_FILTER),
+        ("EVQ_IOC_WAKEUP", uapi::IOC_WAKEUP),
+        ("EVQ_FILTER_MAX", uapi::FILTER_MAX as u64),
+        ("EVQ_DELAY_MAX_NS", uapi::DELAY_MAX_NS),
         ("F_SETSIG", sys::F_SETSIG as u64),
         ("F_GETSIG", sys::F_GETSIG as u64),
         ("F_SETOWN_EX", sys::F_SETOWN_EX as u64),
