@@ -121,9 +121,7 @@ impl Case {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 if let Err(error) = timetable.keep(poster.as_mut(), cpus.first) {
-                    // The reader is asleep, and would be for good.
-                    eprintln!("evdev-client: {error:#}");
-                    std::process::exit(1);
+                    super::give_up(&error);
                 }
             });
             match &mut watcher {

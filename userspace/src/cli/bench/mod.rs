@@ -2,16 +2,20 @@
 //! `bench`: our device beside what a program would use instead.
 
 mod clock;
+mod drain;
 mod latency;
 mod machine;
+mod memory;
 mod peer;
 mod ratios;
 mod results;
 mod run;
 mod stats;
+mod subscribers;
 mod throughput;
 
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -40,6 +44,11 @@ pub(super) struct Args {
           value_parser = clap::value_parser!(u16).range(1..))]
     wakeups: u16,
 
+    /// The file of the module evq_timer, for what needs a producer in the
+    /// kernel; must not be loaded.
+    #[arg(long, value_name = "FILE")]
+    timer: Option<PathBuf>,
+
     /// How to print: a table, or all there is to know.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -53,6 +62,13 @@ enum Placement {
     SameCpu,
     /// On one each.
     CrossCpu,
+}
+
+/// Ends the program: another of its threads is asleep until this one does what
+/// it now cannot.
+fn give_up(error: &anyhow::Error) -> ! {
+    eprintln!("evdev-client: {error:#}");
+    std::process::exit(1)
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {

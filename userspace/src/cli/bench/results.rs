@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::machine::Machine;
 use super::ratios::Ratio;
 use super::stats::Summary;
+use super::subscribers::State;
 use super::Placement;
 
 /// All of it.
@@ -22,6 +23,9 @@ pub(super) struct Results {
     pub(super) ratios: Vec<Ratio>,
     pub(super) throughput: Vec<Throughput>,
     pub(super) latency: Vec<Latency>,
+    pub(super) drain: Vec<Drain>,
+    pub(super) post_cost: Vec<PostCost>,
+    pub(super) memory: Vec<Memory>,
     pub(super) skipped: Vec<Skipped>,
 }
 
@@ -51,6 +55,31 @@ pub(super) struct Latency {
     pub(super) post: Percentiles,
     /// Processor time of the reader for each event.
     pub(super) consumer_ns: Summary,
+}
+
+/// Records a second that a reader takes when they are there already.
+#[derive(Debug, Serialize)]
+pub(super) struct Drain {
+    pub(super) peer: &'static str,
+    /// Who has posted them.
+    pub(super) producer: &'static str,
+    pub(super) events_per_s: Summary,
+}
+
+/// Processor time of one post, in nanoseconds.
+#[derive(Debug, Serialize)]
+pub(super) struct PostCost {
+    /// What the subscribers do.
+    pub(super) state: State,
+    pub(super) subscribers: usize,
+    pub(super) nanos: Summary,
+}
+
+/// Kernel memory for each open file.
+#[derive(Debug, Serialize)]
+pub(super) struct Memory {
+    pub(super) peer: &'static str,
+    pub(super) bytes: Summary,
 }
 
 /// Of all rounds together.
@@ -137,6 +166,24 @@ impl fmt::Display for Results {
                 write!(f, " {:>9.1}", nanos as f64 / 1e3)?;
             }
             writeln!(f)?;
+        }
+        writeln!(
+            f,
+            "\n{:<12} {:<9} {:>12}",
+            "backlog", "posted by", "events/s"
+        )?;
+        for row in &self.drain {
+            let rate = row.events_per_s.median;
+            writeln!(f, "{:<12} {:<9} {rate:>12.0}", row.peer, row.producer)?;
+        }
+        writeln!(f, "\n{:<14} {:>11} {:>9}", "post", "subscribers", "ns")?;
+        for row in &self.post_cost {
+            let (state, nanos) = (format!("{:?}", row.state), row.nanos.median);
+            writeln!(f, "{state:<14} {:>11} {nanos:>9.0}", row.subscribers)?;
+        }
+        writeln!(f, "\n{:<14} {:>11}", "open file", "bytes")?;
+        for row in &self.memory {
+            writeln!(f, "{:<14} {:>11.0}", row.peer, row.bytes.median)?;
         }
         for skipped in &self.skipped {
             writeln!(f, "left out: {}: {}", skipped.peer, skipped.why)?;

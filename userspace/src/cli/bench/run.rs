@@ -8,12 +8,15 @@ use evq::via::Kind;
 use hdrhistogram::Histogram;
 
 use super::clock::Cpus;
+use super::drain;
 use super::latency::{self, Wait};
 use super::machine::Machine;
+use super::memory;
 use super::peer::Peer;
 use super::ratios::{Held, Ratio};
-use super::results::{Latency, Percentiles, Results, Skipped, Throughput};
+use super::results::{Drain, Latency, Memory, Percentiles, PostCost, Results, Skipped, Throughput};
 use super::stats::Series;
+use super::subscribers::{self, State};
 use super::throughput;
 use super::{Args, Placement};
 
@@ -41,6 +44,19 @@ struct WakeUp {
     consumer: Series,
 }
 
+/// A reader with a backlog, and what its rounds gave.
+struct Backlog {
+    case: drain::Case,
+    events: Series,
+}
+
+/// What posts cost, and what the rounds gave.
+struct Cost {
+    state: State,
+    subscribers: usize,
+    nanos: Series,
+}
+
 /// Everything, one thing after the other, `args.rounds` times.
 pub(super) fn all(args: &Args) -> anyhow::Result<Results> {
     let cpus = Cpus::find()?;
@@ -63,6 +79,9 @@ pub(super) fn all(args: &Args) -> anyhow::Result<Results> {
     };
     let mut flows = flows(&peers, placements);
     let mut wakeups = wakeups(&peers, placements)?;
+    let mut backlogs = backlogs(&peers, args.timer.is_some());
+    let mut costs = costs();
+    let memory = memory::measure()?;
 
     let time = Duration::from_millis(args.time.into());
     for round in 0..usize::from(args.rounds) {
@@ -91,10 +110,32 @@ pub(super) fn all(args: &Args) -> anyhow::Result<Results> {
             wakeup.consumer.push(sample.consumer_ns);
         }
         wakeups.rotate_right(begin);
+        for backlog in &mut backlogs {
+            let rate = backlog.case.run(cpus, args.timer.as_deref());
+            let rate = rate.with_context(|| format!("measuring {:?}", backlog.case))?;
+            backlog.events.push(rate);
+        }
+        for cost in &mut costs {
+            let (state, count) = (cost.state, cost.subscribers);
+            let nanos = subscribers::post_cost(state, count, cpus);
+            let nanos = nanos.with_context(|| format!("{count} subscribers, {state:?}"))?;
+            cost.nanos.push(nanos);
+        }
     }
 
     let mut ratios = flow_ratios(&flows);
     ratios.extend(wakeup_ratios(&wakeups, placements));
+    ratios.extend(backlog_ratios(&backlogs));
+    ratios.extend(cost_ratio(&costs));
+    let (ours, evdev) = (
+        memory.ours.into_iter().collect::<Series>(),
+        memory.evdev.into_iter().collect::<Series>(),
+    );
+    if !evdev.is_empty() {
+        let figure = "memory_per_subscriber_vs_evdev";
+        let held = Held::AtMost(0.25);
+        ratios.push(Ratio::of(figure, None, (&ours, &evdev), "bytes", held));
+    }
     Ok(Results {
         v: 1,
         command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
@@ -102,6 +143,16 @@ pub(super) fn all(args: &Args) -> anyhow::Result<Results> {
         ratios,
         throughput: flows.into_iter().map(Flow::row).collect(),
         latency: wakeups.into_iter().map(WakeUp::row).collect(),
+        drain: backlogs.into_iter().map(Backlog::row).collect(),
+        post_cost: costs.into_iter().map(Cost::row).collect(),
+        memory: [("evq", ours), ("evdev", evdev)]
+            .into_iter()
+            .filter(|(_, bytes)| !bytes.is_empty())
+            .map(|(peer, bytes)| Memory {
+                peer,
+                bytes: bytes.summary(),
+            })
+            .collect(),
         skipped,
     })
 }
@@ -165,6 +216,59 @@ fn wakeups(peers: &[Peer], placements: &[Placement]) -> anyhow::Result<Vec<WakeU
         }
     }
     Ok(wakeups)
+}
+
+fn backlogs(peers: &[Peer], timer: bool) -> Vec<Backlog> {
+    use drain::Producer::{Kernel, Own};
+    let mut cases = vec![(Peer::Evq, Own), (Peer::Mapped, Own), (Peer::Bpf, Kernel)];
+    if timer {
+        cases.push((Peer::Mapped, Kernel));
+    }
+    cases.retain(|(peer, _)| peers.contains(peer));
+    cases
+        .into_iter()
+        .map(|(peer, producer)| Backlog {
+            case: drain::Case { peer, producer },
+            events: Series::default(),
+        })
+        .collect()
+}
+
+fn costs() -> Vec<Cost> {
+    let mut costs = Vec::new();
+    for state in State::ALL {
+        for subscribers in subscribers::COUNTS {
+            costs.push(Cost {
+                state,
+                subscribers,
+                nanos: Series::default(),
+            });
+        }
+    }
+    costs
+}
+
+impl Backlog {
+    fn row(self) -> Drain {
+        Drain {
+            peer: self.case.peer.name(),
+            producer: match self.case.producer {
+                drain::Producer::Own => "program",
+                drain::Producer::Kernel => "kernel",
+            },
+            events_per_s: self.events.summary(),
+        }
+    }
+}
+
+impl Cost {
+    fn row(self) -> PostCost {
+        PostCost {
+            state: self.state,
+            subscribers: self.subscribers,
+            nanos: self.nanos.summary(),
+        }
+    }
 }
 
 impl Flow {
@@ -279,4 +383,36 @@ fn wakeup_ratios(wakeups: &[WakeUp], placements: &[Placement]) -> Vec<Ratio> {
         }
     }
     ratios
+}
+
+fn backlog_ratios(backlogs: &[Backlog]) -> Vec<Ratio> {
+    use drain::Producer::{Kernel, Own};
+    let of = |peer, producer| {
+        let case = drain::Case { peer, producer };
+        backlogs.iter().find(|backlog| backlog.case == case)
+    };
+    let pairs = [
+        ("mapped_vs_read", (Peer::Evq, Own), Own, 3.0),
+        ("mapped_vs_bpf_ringbuf", (Peer::Bpf, Kernel), Kernel, 1.0),
+    ];
+    let mut ratios = Vec::new();
+    for (figure, (peer, theirs), ours, bound) in pairs {
+        if let (Some(ours), Some(theirs)) = (of(Peer::Mapped, ours), of(peer, theirs)) {
+            let pair = (&ours.events, &theirs.events);
+            let held = Held::AtLeast(bound);
+            ratios.push(Ratio::of(figure, None, pair, "events/s", held));
+        }
+    }
+    ratios
+}
+
+fn cost_ratio(costs: &[Cost]) -> Option<Ratio> {
+    let of = |subscribers| {
+        costs
+            .iter()
+            .find(|cost| (cost.state, cost.subscribers) == (State::Awake, subscribers))
+    };
+    let pair = (&of(256)?.nanos, &of(1)?.nanos);
+    let held = Held::AtMost(1.2);
+    Some(Ratio::of("post_cost_256_vs_1", None, pair, "ns", held))
 }

@@ -23,6 +23,10 @@ impl Series {
         self.0.push(value);
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The value that `part` (0 to 1) of all are below.
     fn quantile(&self, part: f64) -> f64 {
         let mut sorted = self.0.clone();

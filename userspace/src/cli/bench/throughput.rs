@@ -178,11 +178,7 @@ fn side_by_side(
             }
             Ok(clock::cpu_time() - before)
         };
-        let producer = producer().unwrap_or_else(|error| {
-            // The consumer may be asleep in a read, and would be for good.
-            eprintln!("evdev-client: {error:#}");
-            std::process::exit(1)
-        });
+        let producer = producer().unwrap_or_else(|error| super::give_up(&error));
         let consumer = consumer
             .join()
             .unwrap_or_else(|_| Err(anyhow::anyhow!("the consumer's thread has panicked")));

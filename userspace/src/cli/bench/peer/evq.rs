@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Our device, by `read` and `write`.
+//! Our device, by `read` and `write`, or read in its mapped ring.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use anyhow::Context as _;
-use evq::{device, Options, Queue};
+use evq::{device, Event, Filled, Mapped, Options, Queue};
 use nix::unistd::read;
 
 use super::stream::Writer;
-use super::{bytes, records, Link, Taker, RECORD};
+use super::{bytes, records, Link, Poster, Taker, BATCH, RECORD};
 
 /// One open file description.
 pub(in super::super) struct Subscriber {
@@ -55,7 +55,7 @@ impl Taker for Subscriber {
 }
 
 /// What posts to our device.
-pub(in super::super) fn poster() -> anyhow::Result<Writer> {
+pub(in super::super) fn poster() -> anyhow::Result<impl Poster> {
     let queue = Options::new()
         .read(false)
         .write(true)
@@ -64,11 +64,47 @@ pub(in super::super) fn poster() -> anyhow::Result<Writer> {
     Ok(Writer::new(fd.context("duplicating a descriptor")?))
 }
 
+/// A reader of the mapped ring.
+struct InPlace {
+    ring: Mapped,
+    buffer: [Event; BATCH],
+}
+
+impl Taker for InPlace {
+    fn take(&mut self) -> anyhow::Result<usize> {
+        let count = match self.ring.read(&mut self.buffer)? {
+            Filled::Records(count) => count,
+            Filled::Empty | Filled::End => 0,
+        };
+        anyhow::ensure!(self.ring.lost() == 0, "lost {} events", self.ring.lost());
+        Ok(count)
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
+    }
+}
+
 pub(super) fn open(readers: usize) -> anyhow::Result<Link> {
     let mut takers: Vec<Box<dyn Taker>> = Vec::new();
     for _ in 0..readers {
         takers.push(Box::new(Subscriber::open()?));
     }
+    link(takers)
+}
+
+pub(super) fn open_mapped(readers: usize) -> anyhow::Result<Link> {
+    let mut takers: Vec<Box<dyn Taker>> = Vec::new();
+    for _ in 0..readers {
+        takers.push(Box::new(InPlace {
+            ring: Mapped::new(Queue::open(device::DEFAULT_PATH)?)?,
+            buffer: [Event::default(); BATCH],
+        }));
+    }
+    link(takers)
+}
+
+fn link(takers: Vec<Box<dyn Taker>>) -> anyhow::Result<Link> {
     let capacity = Queue::open(device::DEFAULT_PATH)?.info()?.capacity;
     Ok(Link {
         poster: Box::new(poster()?),

@@ -6,9 +6,10 @@
 //! none, and input devices, whose records have a size of their own), use plain
 //! system calls, and lose nothing: a loss ends the run.
 
-mod evdev;
+mod bpf;
+pub(super) mod evdev;
 mod eventfd;
-mod evq;
+pub(super) mod evq;
 mod mqueue;
 mod stream;
 
@@ -51,6 +52,8 @@ pub(super) struct Link {
 pub(super) enum Peer {
     /// Our device.
     Evq,
+    /// The same, read in its mapped ring.
+    Mapped,
     /// A pipe.
     Pipe,
     /// A Unix socket that keeps the borders of messages; one for each batch.
@@ -69,8 +72,9 @@ pub(super) enum Peer {
 
 impl Peer {
     /// Ours first.
-    pub(super) const ALL: [Peer; 7] = [
+    pub(super) const ALL: [Peer; 8] = [
         Peer::Evq,
+        Peer::Mapped,
         Peer::Pipe,
         Peer::Seqpacket,
         Peer::Mqueue,
@@ -83,6 +87,7 @@ impl Peer {
     pub(super) fn name(self) -> &'static str {
         match self {
             Peer::Evq => "evq",
+            Peer::Mapped => "evq-mapped",
             Peer::Pipe => "pipe",
             Peer::Seqpacket => "seqpacket",
             Peer::Mqueue => "mqueue",
@@ -101,9 +106,14 @@ impl Peer {
         }
     }
 
+    /// Whether it is our device.
+    pub(super) fn is_queue(self) -> bool {
+        matches!(self, Peer::Evq | Peer::Mapped)
+    }
+
     /// Whether it can have more than one reader of every record.
     pub(super) fn broadcasts(self) -> bool {
-        matches!(self, Peer::Evq | Peer::Evdev)
+        self.is_queue() || self == Peer::Evdev
     }
 
     /// Makes one with `readers` takers, all of them blocking.
@@ -114,12 +124,13 @@ impl Peer {
     pub(super) fn open(self, readers: usize) -> anyhow::Result<Link> {
         match self {
             Peer::Evq => evq::open(readers),
+            Peer::Mapped => evq::open_mapped(readers),
             Peer::Pipe => stream::pipe(),
             Peer::Seqpacket => stream::seqpacket(),
             Peer::Mqueue => mqueue::open(),
             Peer::Eventfd => eventfd::open(),
             Peer::Evdev => evdev::open(readers),
-            Peer::Bpf => anyhow::bail!("not built in"),
+            Peer::Bpf => bpf::open(),
         }
     }
 }
