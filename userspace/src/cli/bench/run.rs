@@ -164,7 +164,7 @@ fn flows(peers: &[Peer], placements: &[Placement]) -> Vec<Flow> {
             for readers in [1, 16] {
                 for &peer in peers {
                     // 16 is there for the input devices, which take no 64.
-                    let compared = batch != 16 || matches!(peer, Peer::Evq | Peer::Evdev);
+                    let compared = batch != 16 || peer.is_queue() || peer == Peer::Evdev;
                     if compared && batch <= peer.batch_max() && (readers == 1 || peer.broadcasts())
                     {
                         flows.push(Flow {
@@ -299,16 +299,63 @@ impl WakeUp {
     }
 }
 
-/// What is held to: figure, peer, batch, readers, bound.
-const FLOWS: [(&str, Peer, usize, usize, f64); 3] = [
-    ("throughput_batch64_vs_pipe", Peer::Pipe, 64, 1, 1.0),
-    ("throughput_1_vs_evdev", Peer::Evdev, 1, 1, 2.0),
-    ("throughput_16_vs_evdev", Peer::Evdev, 1, 16, 8.0),
+/// What is held to: figure, ours, peer, batch, readers, bound. The first of each
+/// name is with the largest batch that both sides can take.
+const FLOWS: [(&str, Peer, Peer, usize, usize, f64); 7] = [
+    (
+        "throughput_batch64_vs_pipe",
+        Peer::Evq,
+        Peer::Pipe,
+        64,
+        1,
+        1.0,
+    ),
+    ("throughput_1_vs_evdev", Peer::Evq, Peer::Evdev, 16, 1, 2.0),
+    (
+        "throughput_16_vs_evdev",
+        Peer::Evq,
+        Peer::Evdev,
+        16,
+        16,
+        8.0,
+    ),
+    (
+        "throughput_1_vs_evdev_batch1",
+        Peer::Evq,
+        Peer::Evdev,
+        1,
+        1,
+        2.0,
+    ),
+    (
+        "throughput_16_vs_evdev_batch1",
+        Peer::Evq,
+        Peer::Evdev,
+        1,
+        16,
+        8.0,
+    ),
+    (
+        "throughput_1_vs_evdev_mapped",
+        Peer::Mapped,
+        Peer::Evdev,
+        16,
+        1,
+        2.0,
+    ),
+    (
+        "throughput_16_vs_evdev_mapped",
+        Peer::Mapped,
+        Peer::Evdev,
+        16,
+        16,
+        8.0,
+    ),
 ];
 
 fn flow_ratios(flows: &[Flow]) -> Vec<Ratio> {
     let mut ratios = Vec::new();
-    for (figure, peer, batch, readers, bound) in FLOWS {
+    for (figure, ours, peer, batch, readers, bound) in FLOWS {
         let of = |peer| {
             flows.iter().filter(move |flow| {
                 let case = flow.case;
@@ -316,7 +363,7 @@ fn flow_ratios(flows: &[Flow]) -> Vec<Ratio> {
             })
         };
         // Same order of placements on both sides.
-        for (ours, theirs) in of(Peer::Evq).zip(of(peer)) {
+        for (ours, theirs) in of(ours).zip(of(peer)) {
             ratios.push(Ratio::of(
                 figure,
                 Some(ours.case.placement),

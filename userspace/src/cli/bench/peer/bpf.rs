@@ -191,12 +191,11 @@ impl Consumer {
                 break;
             }
             if length & DISCARDED == 0 {
+                let data = entry.wrapping_add(HEADER);
                 // SAFETY: a record that is no longer busy stays as it is until it
                 // has been consumed, and it is of this size; the second mapping
                 // of the data makes it contiguous.
-                unsafe {
-                    ptr::copy_nonoverlapping(entry.add(HEADER), record.as_mut_ptr(), RECORD);
-                }
+                unsafe { ptr::copy_nonoverlapping(data, record.as_mut_ptr(), RECORD) };
                 count += 1;
             }
             at += ((length & !DISCARDED) as u64 + HEADER as u64).next_multiple_of(8);
