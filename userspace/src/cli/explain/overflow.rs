@@ -57,6 +57,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         args.sources
     ))?;
     let (default, hard) = getrlimit(Resource::RLIMIT_SIGPENDING)?;
+    let (readers, writers) = args.place.open(usize::try_from(args.sources)?)?;
+    let mut manager = Manager::new(readers)?;
+    manager.read_all()?;
     let rooms = [0, 8].into_iter().filter(|&room| room < default);
     for room in rooms.chain([default]) {
         // Lowering, and raising again, needs no privilege.
@@ -68,7 +71,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             ""
         };
         steps.say(format_args!("\nRoom for {room} signals{title}:"))?;
-        storm(&mut steps, &args.place, args.sources, room)?;
+        storm(&mut steps, &mut manager, &writers, room)?;
     }
     Ok(steps.end())
 }
@@ -110,10 +113,14 @@ impl Manager {
     }
 }
 
-fn storm(steps: &mut Steps, place: &Place, sources: u64, room: u64) -> anyhow::Result<()> {
-    let (readers, writers) = place.open(usize::try_from(sources)?)?;
-    let mut manager = Manager::new(readers)?;
-    manager.read_all()?;
+fn storm(
+    steps: &mut Steps,
+    manager: &mut Manager,
+    writers: &[Queue],
+    room: u64,
+) -> anyhow::Result<()> {
+    let sources = manager.sources.len() as u64;
+    let before = manager.watcher.overflows();
     steps.say(format_args!(
         "  armed; signals queued: {}",
         process::signal_queue()
@@ -122,7 +129,7 @@ fn storm(steps: &mut Steps, place: &Place, sources: u64, room: u64) -> anyhow::R
     // One more than there is room for, if the sources can hold as many.
     let each = (room / sources + 1).clamp(EVENTS_MIN, EVENTS_MAX);
     for _ in 0..each {
-        for writer in &writers {
+        for writer in writers {
             post(writer)?;
         }
     }
@@ -141,7 +148,7 @@ fn storm(steps: &mut Steps, place: &Place, sources: u64, room: u64) -> anyhow::R
     }
 
     let (told, read) = manager.read_all()?;
-    let overflows = manager.watcher.overflows();
+    let overflows = manager.watcher.overflows() - before;
     if fallback {
         steps.check(
             overflows > 0 && told as u64 == sources,
