@@ -24,6 +24,10 @@ const ROOM: usize = 5 * PAGE;
 /// Bytes of the mapping of a queue of 64 events: its header, and as many slots as fill a page.
 pub(super) const MAPPED: usize = 2 * PAGE;
 
+/// Where `struct evq_info` counts wake-ups and signals: not a matter of one step, for those of other
+/// files count as well.
+const TOLD: std::ops::Range<usize> = 80..96;
+
 /// What a system call has answered: its value or `-errno`, and what it has filled in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Answer {
@@ -198,6 +202,9 @@ impl Actor {
                 };
                 // SAFETY: As many bytes as the request fills, or an address that it must refuse.
                 let done = unsafe { libc::ioctl(descriptor(slot), IOC_INFO, to) };
+                if let (0, Some(counts)) = (done, info.get_mut(TOLD)) {
+                    counts.fill(0);
+                }
                 Answer::with(done, &info)
             }
             Op::Seek { slot, target } => self.seek(slot, target, number),
