@@ -128,6 +128,12 @@ impl Subscriber {
         self.selection.as_ref()?.as_deref()
     }
 
+    /// Where whoever waits for it is; decides nothing.
+    fn waited_at(&self) -> &WaitQueue {
+        self.selected()
+            .map_or(self.queue.watchers().wait_queue(), Selection::wait_queue)
+    }
+
     /// The events that it wants.
     fn filter(&self) -> Filter {
         self.selected().map(Selection::filter).unwrap_or_default()
@@ -176,7 +182,7 @@ impl Subscriber {
         }
         if !before && self.readable() {
             // Those of other files look, and go on waiting.
-            self.wait_queue().wake_all(mask::IN);
+            self.waited_at().wake_all(mask::IN);
         }
     }
 
@@ -251,7 +257,7 @@ impl Subscriber {
         let moderator = self.queue.news().moderator();
         moderator.change(selection, filter, wakeup);
         // Somebody may be waiting already.
-        self.wait_queue().wake_all(mask::IN);
+        self.waited_at().wake_all(mask::IN);
         Ok(())
     }
 

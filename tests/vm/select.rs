@@ -365,6 +365,13 @@ fn who_has_waited_already_cannot_change_its_mind() {
         assert_eq!(try_filter(&fd, &[types(0, 1)]), Err(Errno::EBUSY));
         assert_eq!(try_wakeup(&fd, 1, 0), Err(Errno::EBUSY));
     }
+    // A read that need not wait and a seek are no waiting.
+    let fd = open_nonblock();
+    post_numbers(&fd, 0..3);
+    assert_eq!(drain(&fd).len(), 3);
+    assert_eq!(seek_oldest(&fd), 1 + info(&fd).overwritten);
+    try_filter(&fd, &[types(4, 4)]).expect("has not waited");
+
     let fd = wants_5_and_6(OFlag::O_NONBLOCK);
     readiness(&fd, PollFlags::POLLIN);
     try_filter(&fd, &[types(4, 4)]).expect("had said so before");

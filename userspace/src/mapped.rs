@@ -42,7 +42,8 @@ pub struct Mapped {
 
 impl Mapped {
     /// Maps the ring of `queue`, which must be open for reading, and goes on
-    /// where its cursor stands.
+    /// where its cursor stands. The ring has all events: a filter of the queue
+    /// (see [`Queue::set_filter`]) decides what wakes, not what is taken.
     ///
     /// # Errors
     ///
