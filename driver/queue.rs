@@ -182,9 +182,7 @@ impl Queue {
         notify: Notify,
     ) -> Result {
         let count = events.len();
-        let (newest, kinds) = self
-            .store(events)
-            .map_err(|err| self.refuse(count, err))?;
+        let (newest, kinds) = self.store(events).map_err(|err| self.refuse(count, err))?;
         let first = newest.wrapping_sub(count as u64).wrapping_add(1);
         trace::post(self.news().instance(), first, count);
         if self.watchers.would_tell(kinds, newest) {

@@ -21,8 +21,7 @@ use crate::{
     },
 };
 use kernel::{
-    new_mutex,
-    new_spinlock,
+    new_mutex, new_spinlock,
     prelude::*,
     static_lock_class,
     sync::{
@@ -93,7 +92,10 @@ struct Count {
 enum Verdict {
     Tell,
     /// Look again once this event is there, or at this time.
-    Wait { seq: u64, time_ns: Option<u64> },
+    Wait {
+        seq: u64,
+        time_ns: Option<u64>,
+    },
 }
 
 impl Selection {
@@ -196,7 +198,6 @@ impl Selection {
             },
         }
     }
-
 }
 
 /// All selections of a queue.
@@ -291,7 +292,12 @@ impl Moderator {
     /// Tells those who are to be told; the time at which to come back, if any (0: at once).
     ///
     /// Process context; wakes with nothing held (Q5).
-    pub(crate) fn run(&self, ring: &SharedRing, retired: bool, tell: impl Fn(&Selection)) -> Option<u64> {
+    pub(crate) fn run(
+        &self,
+        ring: &SharedRing,
+        retired: bool,
+        tell: impl Fn(&Selection),
+    ) -> Option<u64> {
         // Those who wait from here on lower it again.
         self.look_at.store(u64::MAX, Relaxed);
         smp_mb();
@@ -300,27 +306,27 @@ impl Moderator {
         let mut all_seen = true;
         let mut look_at = u64::MAX;
         let mut back_ns: Option<u64> = None;
-            for selection in self.selections.lock().iter() {
-                if free.len() == 0 {
-                    all_seen = false;
-                    break;
+        for selection in self.selections.lock().iter() {
+            if free.len() == 0 {
+                all_seen = false;
+                break;
+            }
+            match selection.look(ring, retired) {
+                Verdict::Tell => {
+                    if let Some(slot) = free.next() {
+                        *slot = Some(selection.clone());
+                    }
+                    look_at = look_at.min(ring.newest().saturating_add(1));
                 }
-                match selection.look(ring, retired) {
-                    Verdict::Tell => {
-                        if let Some(slot) = free.next() {
-                            *slot = Some(selection.clone());
-                        }
-                        look_at = look_at.min(ring.newest().saturating_add(1));
-                    }
-                    Verdict::Wait { seq, time_ns } => {
-                        look_at = look_at.min(seq);
-                        back_ns = match (back_ns, time_ns) {
-                            (Some(a), Some(b)) => Some(a.min(b)),
-                            (a, b) => a.or(b),
-                        };
-                    }
+                Verdict::Wait { seq, time_ns } => {
+                    look_at = look_at.min(seq);
+                    back_ns = match (back_ns, time_ns) {
+                        (Some(a), Some(b)) => Some(a.min(b)),
+                        (a, b) => a.or(b),
+                    };
                 }
             }
+        }
         for selection in due.iter().flatten() {
             tell(selection);
         }

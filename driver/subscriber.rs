@@ -244,11 +244,10 @@ impl Subscriber {
         if iocb.nonblocking() {
             return Err(EAGAIN);
         }
-        self.wait_queue()
-            .wait_interruptible(|| {
-                self.expect();
-                self.readable() || self.queue.retired()
-            })
+        self.wait_queue().wait_interruptible(|| {
+            self.expect();
+            self.readable() || self.queue.retired()
+        })
     }
 
     /// Changes what it wants, and when it wants to be woken.

@@ -120,7 +120,9 @@ impl Filter {
     /// The filter that it describes, if there is one.
     pub(crate) fn parse(&self) -> Option<filter::Filter> {
         let rules = self.rules.get(..self.count as usize)?;
-        let reserved = rules.iter().fold(self.reserved, |all, rule| all | rule.reserved);
+        let reserved = rules
+            .iter()
+            .fold(self.reserved, |all, rule| all | rule.reserved);
         let mut parsed = filter::Filter::default();
         for rule in rules {
             parsed.add(filter::Rule::new(

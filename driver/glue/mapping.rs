@@ -100,9 +100,7 @@ impl<H, T> MappableArray<H, T> {
         let _ = vma.try_clear_mayexec();
         // SAFETY: The area is being set up, and the memory came from `vmalloc_user`; how much of it
         // there is is checked there.
-        to_result(unsafe {
-            ffi::evq_helper_remap_vmalloc_range(vma.as_ptr(), self.pages.as_ptr())
-        })
+        to_result(unsafe { ffi::evq_helper_remap_vmalloc_range(vma.as_ptr(), self.pages.as_ptr()) })
     }
 }
 

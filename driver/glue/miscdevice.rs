@@ -167,10 +167,7 @@ impl<T: FileOperations> Fops<T> {
         // SAFETY: `misc_open` leaves the device there, and does not let it be unregistered before
         // this function has returned. It is the first field of its registration.
         let registration = unsafe { &*(*file).private_data.cast::<Registration<T>>() };
-        let open_file = KBox::pin_init(
-            T::open(&registration.device),
-            GFP_KERNEL_ACCOUNT,
-        );
+        let open_file = KBox::pin_init(T::open(&registration.device), GFP_KERNEL_ACCOUNT);
         let open_file = match open_file {
             Ok(open_file) => open_file,
             Err(err) => return err.to_errno(),

@@ -273,7 +273,7 @@ fn a_bad_ioctl_pointer_is_efault_and_moves_nothing() {
     let seek_to = first + 2;
     pages.fill(
         0,
-        &[&2_u32.to_ne_bytes()[..], &[0; 3], &seek_to.to_ne_bytes()].concat(),
+        &[&2_u32.to_ne_bytes()[..], &[0; 4], &seek_to.to_ne_bytes()].concat(),
     );
     pages.make_read_only(0);
     assert_eq!(

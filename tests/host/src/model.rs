@@ -2,6 +2,7 @@
 //! Random sequences of posts, reads and seeks against a model that keeps everything (Q2, Q3).
 
 use crate::account::{event, ring_after, Subscriber};
+use crate::ring::Memory as _;
 use proptest::prelude::*;
 
 /// What can be done to a ring with several subscribers.
@@ -10,7 +11,7 @@ enum Step {
     Post(u8),
     Read { who: usize, most: u8 },
     Seek { who: usize, back: u8 },
-    Open,
+    Open { divisor: u64 },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -18,7 +19,7 @@ fn step() -> impl Strategy<Value = Step> {
         (0..20u8).prop_map(Step::Post),
         (0..8usize, 1..30u8).prop_map(|(who, most)| Step::Read { who, most }),
         (0..8usize, 0..40u8).prop_map(|(who, back)| Step::Seek { who, back }),
-        Just(Step::Open),
+        (1..5u64).prop_map(|divisor| Step::Open { divisor }),
     ]
 }
 
@@ -63,9 +64,14 @@ proptest! {
                     let target = (posted + 1).saturating_sub(u64::from(back)).max(1);
                     subscribers[who] = Subscriber::at(target);
                 }
-                Step::Open => subscribers.push(Subscriber::at(posted + 1)),
+                Step::Open { divisor } => {
+                    subscribers.push(Subscriber::filtered(posted + 1, divisor));
+                }
             }
             prop_assert_eq!(ring.newest(), posted);
+            prop_assert_eq!(writer.newest(), posted);
+            // What a reader of the mapping goes by.
+            prop_assert_eq!(ring.memory().newest().load_acquire(), posted);
         }
         for mut subscriber in subscribers {
             while subscriber.take(&ring) {}

@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use nix::fcntl::OFlag;
 use nix::sys::signal::{kill, Signal};
-use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 
 use crate::support::device::*;
 use crate::support::memory::{write_from, Absent};
-use crate::support::process::{Child, Gate};
+use crate::support::process::{until_stopped, Child, Gate};
 use crate::support::until_readable;
 use crate::support::worker::Worker;
 
@@ -34,15 +33,6 @@ fn a_writer_in_a_page_fault_blocks_nobody() {
     assert_eq!(slow.join(), Ok(EVENT_SIZE));
     // The page that came is zeroed, and so is a record without anything in it.
     assert_eq!(drain(&*fd).len(), 1);
-}
-
-/// Waits for a child to have been stopped.
-fn until_stopped(child: &Child) {
-    let status = waitpid(child.pid(), Some(WaitPidFlag::WUNTRACED));
-    assert_eq!(
-        status,
-        Ok(WaitStatus::Stopped(child.pid(), Signal::SIGSTOP))
-    );
 }
 
 /// Q3: a reader that is stopped in the middle, and lapped many times meanwhile,
@@ -80,7 +70,7 @@ fn a_stopped_reader_has_an_exact_account() {
     post_numbers(&writer, 0..EACH);
     begun.wait();
     kill(child.pid(), Signal::SIGSTOP).expect("SIGSTOP");
-    until_stopped(&child);
+    until_stopped(child.pid());
     assert_eq!(drain(&other).len() as u64, EACH);
     for _ in 0..rounds {
         post_numbers(&writer, 0..EACH);

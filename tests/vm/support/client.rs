@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::{alarm, Pid};
 
+use super::process::until_stopped;
 use super::signals::unblock_all;
 use super::LIMIT;
 
@@ -130,6 +131,12 @@ impl Watch {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).expect("it is our child");
+    }
+
+    /// Stops it, and waits until it is stopped; SIGCONT lets it go on.
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::SIGSTOP);
+        until_stopped(self.pid());
     }
 
     /// The next line of its output.

@@ -7,7 +7,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use nix::errno::Errno;
 use nix::sys::signal::{kill, Signal};
-use nix::sys::wait::{waitpid, WaitStatus};
+use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 use nix::unistd::{fork, pipe, read, write, ForkResult, Pid};
 
 use super::until_readable;
@@ -105,4 +105,10 @@ impl Gate {
         let mut byte = [0];
         assert_eq!(read(&self.read, &mut byte), Ok(1), "read from a pipe");
     }
+}
+
+/// Waits for a child to have been stopped by SIGSTOP.
+pub(crate) fn until_stopped(child: Pid) {
+    let status = waitpid(child, Some(WaitPidFlag::WUNTRACED));
+    assert_eq!(status, Ok(WaitStatus::Stopped(child, Signal::SIGSTOP)));
 }
