@@ -4,8 +4,8 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use evq::uapi::CLASS_TIMER;
 use evq::uapi::{FilterArg, WakeupArg, DELAY_MAX_NS, FILTER_MAX, IOC_FILTER, IOC_WAKEUP};
-use evq::uapi::{CLASS_TIMER, SOURCE_KERNEL};
 use evq::Match;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -39,14 +39,6 @@ fn try_wakeup(fd: impl AsFd, events: u32, max_delay_ns: u64) -> Result<(), Errno
     raw_ioctl(fd, IOC_WAKEUP, (&raw const arg) as usize).map(drop)
 }
 
-fn types(type_first: u16, type_last: u16) -> Match {
-    Match {
-        type_first,
-        type_last,
-        ..Match::default()
-    }
-}
-
 /// A record of this type.
 fn typed(type_: u16, number: u64) -> Event {
     Event {
@@ -58,7 +50,7 @@ fn typed(type_: u16, number: u64) -> Event {
 /// A subscriber that wants events of the types 5 and 6 only.
 fn wants_5_and_6(flags: OFlag) -> OwnedFd {
     let fd = open(OFlag::O_RDWR | flags);
-    try_filter(&fd, &[types(5, 6)]).expect("EVQ_IOC_FILTER");
+    try_filter(&fd, &[Match::types(5..=6)]).expect("EVQ_IOC_FILTER");
     fd
 }
 
@@ -146,11 +138,7 @@ fn a_filter_tells_every_loss() {
 #[test]
 fn a_filter_goes_by_source() {
     let fd = open_nonblock();
-    let timers = Match {
-        source: SOURCE_KERNEL | CLASS_TIMER << 16,
-        source_mask: 0xffff_0000,
-        ..types(0, u16::MAX)
-    };
+    let timers = Match::types(0..=u16::MAX).from_class(CLASS_TIMER);
     try_filter(&fd, &[timers]).expect("EVQ_IOC_FILTER");
     post_numbers(&fd, 0..3);
     modules::load("evq_timer", "count=5").expect("loading evq_timer");
@@ -299,19 +287,23 @@ fn edges_come_with_each_wanted_event_beyond_the_threshold() {
 fn bad_arguments_are_refused() {
     let fd = open_nonblock();
     let capacity = info(&fd).capacity;
-    let backwards = types(6, 5);
+    let backwards = Match {
+        type_first: 6,
+        type_last: 5,
+        ..Match::default()
+    };
     let outside_the_mask = Match {
         source: 2,
         source_mask: 1,
-        ..types(0, 1)
+        ..Match::types(0..=1)
     };
     let reserved = Match {
         reserved: 1,
-        ..types(0, 1)
+        ..Match::types(0..=1)
     };
     for bad in [backwards, outside_the_mask, reserved] {
         assert_eq!(
-            try_filter(&fd, &[types(0, 1), bad]),
+            try_filter(&fd, &[Match::types(0..=1), bad]),
             Err(Errno::EINVAL),
             "{bad:?}"
         );
@@ -348,7 +340,7 @@ fn bad_arguments_are_refused() {
     assert_eq!(drain(&fd).len(), 3);
     // The largest that do.
     try_wakeup(&fd, capacity, DELAY_MAX_NS).expect("all there is, in a minute");
-    try_filter(&fd, &[types(0, u16::MAX); FILTER_MAX]).expect("eight rules");
+    try_filter(&fd, &[Match::types(0..=u16::MAX); FILTER_MAX]).expect("eight rules");
     try_wakeup(&fd, 1, 0).expect("as before");
     try_filter(&fd, &[]).expect("no rule");
 }
@@ -362,7 +354,7 @@ fn who_has_waited_already_cannot_change_its_mind() {
     let armed = open_nonblock();
     arm(&armed);
     for fd in [polled, armed] {
-        assert_eq!(try_filter(&fd, &[types(0, 1)]), Err(Errno::EBUSY));
+        assert_eq!(try_filter(&fd, &[Match::types(0..=1)]), Err(Errno::EBUSY));
         assert_eq!(try_wakeup(&fd, 1, 0), Err(Errno::EBUSY));
     }
     // A read that need not wait and a seek are no waiting.
@@ -370,11 +362,11 @@ fn who_has_waited_already_cannot_change_its_mind() {
     post_numbers(&fd, 0..3);
     assert_eq!(drain(&fd).len(), 3);
     assert_eq!(seek_oldest(&fd), 1 + info(&fd).overwritten);
-    try_filter(&fd, &[types(4, 4)]).expect("has not waited");
+    try_filter(&fd, &[Match::types(4..=4)]).expect("has not waited");
 
     let fd = wants_5_and_6(OFlag::O_NONBLOCK);
     readiness(&fd, PollFlags::POLLIN);
-    try_filter(&fd, &[types(4, 4)]).expect("had said so before");
+    try_filter(&fd, &[Match::types(4..=4)]).expect("had said so before");
     post(&fd, &[typed(5, 5), typed(4, 4)]);
     assert_eq!(numbers(&drain(&fd)), [4]);
 }
@@ -434,7 +426,7 @@ fn no_wake_up_is_lost_under_load() {
         .map(|wanted| {
             let fd = open(OFlag::O_RDONLY);
             if wanted > 0 {
-                try_filter(&fd, &[types(wanted, TYPES as u16)]).expect("EVQ_IOC_FILTER");
+                try_filter(&fd, &[Match::types(wanted..=TYPES as u16)]).expect("EVQ_IOC_FILTER");
             }
             if wanted % 2 == 1 {
                 try_wakeup(&fd, u32::from(wanted) * 3, 1_000_000).expect("EVQ_IOC_WAKEUP");

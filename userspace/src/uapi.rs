@@ -188,6 +188,41 @@ pub struct Match {
     pub reserved: u32,
 }
 
+impl Match {
+    /// Events of these types, whoever posts them.
+    #[must_use]
+    pub const fn types(types: std::ops::RangeInclusive<u16>) -> Match {
+        Match {
+            source: 0,
+            source_mask: 0,
+            type_first: *types.start(),
+            type_last: *types.end(),
+            reserved: 0,
+        }
+    }
+
+    /// Of those only the ones with this source.
+    #[must_use]
+    pub const fn from_source(self, source: u32) -> Match {
+        Match {
+            source,
+            source_mask: u32::MAX,
+            ..self
+        }
+    }
+
+    /// Of those only the ones from kernel producers of this class, such as
+    /// [`CLASS_INPUT`].
+    #[must_use]
+    pub const fn from_class(self, class: u32) -> Match {
+        Match {
+            source: SOURCE_KERNEL | (class << 16),
+            source_mask: 0xffff_0000,
+            ..self
+        }
+    }
+}
+
 /// Argument of `EVQ_IOC_FILTER`, `struct evq_filter`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
