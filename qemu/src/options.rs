@@ -48,8 +48,8 @@ pub struct Options {
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     pub timeout: Option<Duration>,
 
-    /// COMMAND is a program of the host (a test binary): ships it, and runs it
-    /// with RUST_TEST_THREADS=1
+    /// COMMAND is a program of the host (a test binary): ships it, and the
+    /// programs example-* of the same build, and runs it with RUST_TEST_THREADS=1
     #[arg(long, requires = "command")]
     pub cargo: bool,
 

@@ -211,7 +211,32 @@ fn ship(initramfs: &mut Initramfs, argv: &mut [OsString]) -> anyhow::Result<()> 
     let target = format!("{SHIPPED}/{name}");
     initramfs.program(&source, &target)?;
     *program = target.into();
+    for example in examples(&source)? {
+        let name = example.file_name().unwrap_or_default().to_string_lossy();
+        initramfs.program(&example, &format!("{SHIPPED}/{name}"))?;
+    }
     Ok(())
+}
+
+/// The programs that cargo has built for a test to run: a test is
+/// `BUILD/deps/NAME-HASH`, and they are `BUILD/example-NAME`.
+fn examples(test: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let Some(deps) = test.parent().filter(|folder| folder.ends_with("deps")) else {
+        return Ok(Vec::new());
+    };
+    let build = deps.join("..");
+    let reading = || format!("looking for examples in {}", build.display());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&build).with_context(reading)? {
+        let path = entry.with_context(reading)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // Beside each is a list of what it was made of, NAME.d.
+        if name.starts_with("example-") && path.extension().is_none() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// `NAME=VALUE` for the command.

@@ -15,6 +15,7 @@ mod support;
 mod account;
 mod batch;
 mod client;
+mod examples;
 mod explain;
 mod fasync;
 mod fault;

@@ -216,20 +216,6 @@ impl Queue {
         read_records(self.fd.as_fd(), &self.name, events)
     }
 
-    /// An iterator that blocks for each event it does not have yet, and ends
-    /// only at the end of file or after an error. On a non-blocking descriptor
-    /// it ends when the queue is empty, and may be asked again later.
-    #[must_use]
-    pub fn events(&self) -> Events<'_> {
-        Events {
-            queue: self,
-            buffer: Box::new([Event::default(); BATCH]),
-            at: 0,
-            end: 0,
-            done: false,
-        }
-    }
-
     /// Posts records, in writes of up to [`BATCH`]; gives how many were
     /// posted, all of them unless a non-blocking descriptor was full.
     ///
@@ -380,42 +366,6 @@ impl Queue {
 impl AsFd for Queue {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
-    }
-}
-
-/// See [`Queue::events`].
-#[derive(Debug)]
-pub struct Events<'q> {
-    queue: &'q Queue,
-    buffer: Box<[Event; BATCH]>,
-    at: usize,
-    end: usize,
-    done: bool,
-}
-
-impl Iterator for Events<'_> {
-    type Item = Result<Event>;
-
-    fn next(&mut self) -> Option<Result<Event>> {
-        if self.done {
-            return None;
-        }
-        if self.at == self.end {
-            match self.queue.read(&mut self.buffer[..]) {
-                Ok(Filled::Records(count)) => (self.at, self.end) = (0, count),
-                Ok(Filled::Empty) => return None,
-                Ok(Filled::End) => {
-                    self.done = true;
-                    return None;
-                }
-                Err(error) => {
-                    self.done = true;
-                    return Some(Err(error));
-                }
-            }
-        }
-        self.at += 1;
-        Some(Ok(self.buffer[self.at - 1]))
     }
 }
 

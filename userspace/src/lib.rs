@@ -27,17 +27,37 @@
 //! # }
 //! ```
 //!
+//! Where there is one queue only, [`Queue::events`] is an iterator, and
+//! `EventStream` (feature `tokio`) a stream for async programs.
+//!
 //! # What is process-wide
 //!
-//! The mechanism `sigio` installs a handler for SIGIO while one of its
-//! watchers lives, and only where nobody else's is; it keeps an eventfd per
-//! watcher slot open for good. Non-blocking mode, `O_ASYNC`, owner and signal
-//! belong to the open file description, which dup and fork share: they are put
-//! back when the watcher is dropped. Do not run a watcher in a forked child.
+//! Only the mechanisms with SIGIO or a realtime signal touch signals, and
+//! `blocking`, whose helper thread interrupts the read by SIGIO. `sigio`,
+//! `self-pipe`, `pselect` and `blocking` install a handler for SIGIO while one
+//! of their watchers lives, and only where nobody else's is: else they fail
+//! with [`Error::HandlerTaken`] and change nothing. One that somebody else
+//! installs later stays too, and what was there before is put back at the end.
+//! `sigio` and `self-pipe` keep the descriptors that the handler writes to open
+//! for good, up to 16 of each kind. `signalfd`, `rtsig`, `rtsig-thread` and
+//! `pselect` block their signals in the thread of the watcher, and forget what
+//! is left of them before they unblock them; children inherit the mask
+//! ([`unblock_in_child`]).
+//!
+//! Non-blocking mode, `O_ASYNC`, owner and signal belong to the open file
+//! description, which dup and fork share: they are put back when the watcher is
+//! dropped. Do not run a watcher in a forked child, and none of this in a signal
+//! handler: nothing here but the library's own handler is async-signal-safe.
+//!
+//! # Features
+//!
+//! `tokio` and `io-uring` are the mechanisms of these names, `cli` and `bench`
+//! belong to the program. The library needs none of them.
 
 mod any;
 pub mod device;
 mod error;
+mod events;
 pub mod input;
 mod mapped;
 mod signals;
@@ -51,8 +71,11 @@ mod watcher;
 pub use any::AnyDevice;
 pub use device::{Filled, Options, Position, Queue};
 pub use error::{Error, Result};
+pub use events::Events;
 pub use mapped::Mapped;
 pub use signals::{unblock_in_child, StopSignals};
 pub use source::Source;
 pub use uapi::{Event, Info, Match};
+#[cfg(feature = "tokio")]
+pub use via::stream::EventStream;
 pub use watcher::{Token, Watcher};

@@ -2,7 +2,7 @@
 //! Mirror of `include/uapi/evq.h`, checked against it by `tests/uapi.rs`.
 //!
 //! All fields are in native byte order, the records have no padding, and every
-//! bit pattern is a valid value: that is what lets [`as_bytes_mut`] hand a
+//! bit pattern is a valid value: that is what lets `as_bytes_mut` hand a
 //! slice of them to `read(2)`.
 
 /// Bytes of payload in one event.

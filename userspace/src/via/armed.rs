@@ -232,6 +232,13 @@ impl AsFd for Watched {
 }
 
 #[cfg(feature = "tokio")]
+impl std::os::fd::AsRawFd for Armed {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+#[cfg(feature = "tokio")]
 impl std::os::fd::AsRawFd for Watched {
     fn as_raw_fd(&self) -> std::os::fd::RawFd {
         self.as_fd().as_raw_fd()

@@ -19,6 +19,8 @@ mod self_pipe;
 mod sigio;
 mod signalfd;
 #[cfg(feature = "tokio")]
+pub(crate) mod stream;
+#[cfg(feature = "tokio")]
 mod tokio;
 mod woken;
 

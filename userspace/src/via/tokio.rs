@@ -52,7 +52,7 @@ impl Tokio {
     }
 }
 
-fn failed(action: &'static str, name: &str, error: &std::io::Error) -> Error {
+pub(super) fn failed(action: &'static str, name: &str, error: &std::io::Error) -> Error {
     let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
     Error::System {
         action,

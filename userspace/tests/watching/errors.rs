@@ -4,9 +4,9 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 
-use crate::carrier::{flags, post, Carrier};
+use crate::carrier::{flags, Carrier};
 use evq::via::Kind;
-use evq::{Error, Event, Filled, Queue, Watcher};
+use evq::{Error, Event, Queue, Watcher};
 use nix::sys::eventfd::EventFd;
 
 #[test]
@@ -107,18 +107,6 @@ fn a_torn_record_is_an_error() {
         ),
         "{error}"
     );
-}
-
-#[test]
-fn the_iterator_ends_with_the_file_and_when_empty() {
-    let (queue, mut writer) = Carrier::Pipe.open();
-    post(&mut writer, 1..=100);
-    drop(writer);
-    let mut events = queue.events();
-    let seqs: Vec<u64> = events.by_ref().map(|event| event.unwrap().seq).collect();
-    assert!(seqs.into_iter().eq(1..=100));
-    assert!(events.next().is_none());
-    assert_eq!(queue.read(&mut [Event::default()]).unwrap(), Filled::End);
 }
 
 #[test]

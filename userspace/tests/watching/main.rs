@@ -3,5 +3,6 @@
 
 mod carrier;
 mod errors;
+mod events;
 mod mechanisms;
 mod overflow;
