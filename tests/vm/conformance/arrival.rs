@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! When events come: at any time, and all of them are told (C2).
 
-use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use evq::via::Kind;
-use nix::errno::Errno;
-use nix::sys::pthread::{pthread_kill, pthread_self};
-use nix::sys::signal::{raise, sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
 use nix::unistd::gettid;
 
 use crate::gate::{until_asleep, Gate};
@@ -132,53 +127,5 @@ fn flood(kind: Kind, origin: Origin, count: u64) {
         assert_eq!(account.total(), count, "delivered + lost == posted");
         assert_eq!(next, count + 1, "the newest is never lost");
         assert!(origin == Origin::Evq || account.lost == 0);
-    });
-}
-
-/// A signal with a handler, in the gap between draining and waiting: the
-/// event that its handler posts is told; then one that interrupts the wait.
-pub(crate) fn signal_in_gap(kind: Kind, origin: Origin) {
-    static FD: AtomicI32 = AtomicI32::new(-1);
-    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
-    extern "C" fn post(_: libc::c_int) {
-        let errno = Errno::last_raw();
-        if let Some(bytes) = BYTES.get() {
-            // SAFETY: write(2) is async-signal-safe; the bytes live for ever.
-            unsafe {
-                libc::write(
-                    FD.load(Ordering::Acquire),
-                    bytes.as_ptr().cast(),
-                    bytes.len(),
-                )
-            };
-        }
-        Errno::set_raw(errno);
-    }
-    let (reader, writer) = make(origin);
-    let (fd, bytes) = writer.raw(7);
-    BYTES.set(bytes).expect("a process of its own");
-    FD.store(fd.as_raw_fd(), Ordering::Release);
-    let action = SigAction::new(SigHandler::Handler(post), SaFlags::empty(), SigSet::empty());
-    // SAFETY: the handler is async-signal-safe.
-    unsafe { sigaction(Signal::SIGUSR1, &action) }.expect("sigaction");
-
-    let mut watch = Watch::new(kind, reader);
-    for _ in 0..100 {
-        watch.drain();
-        raise(Signal::SIGUSR1).expect("raise");
-        assert_eq!(watch.collect(64, 1), [7]);
-    }
-    watch.drain();
-    let main = gettid();
-    let thread = pthread_self();
-    let asleep = Gate::new();
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            asleep.pass();
-            until_asleep(main);
-            pthread_kill(thread, Signal::SIGUSR1).expect("pthread_kill");
-        });
-        asleep.open();
-        assert_eq!(watch.collect(64, 1), [7]);
     });
 }

@@ -126,16 +126,28 @@ fn ends_in_time(child: Pid) -> bool {
     true
 }
 
-/// Where each thread of a hung cell is.
-fn state(child: Pid) -> String {
+/// Where each thread of a hung cell, and of the processes that it has started,
+/// is: its state, and its system call with its first two arguments.
+fn state(cell: Pid) -> String {
     let mut text = String::from("system calls of its threads:");
-    let folder = format!("/proc/{child}/task");
-    for task in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let call = std::fs::read_to_string(task.path().join("syscall")).unwrap_or_default();
-        text += &format!(
-            " [{}]",
-            call.split(' ').take(3).collect::<Vec<_>>().join(" ").trim()
-        );
+    let folders = |path| std::fs::read_dir(path).into_iter().flatten().flatten();
+    for process in folders("/proc".into()) {
+        for thread in folders(process.path().join("task")) {
+            let read = |name| std::fs::read_to_string(thread.path().join(name)).unwrap_or_default();
+            let stat = read("stat");
+            let fields: Vec<_> = stat
+                .rsplit_once(") ")
+                .map_or("", |(_, rest)| rest)
+                .split(' ')
+                .collect();
+            if let [state, _parent, group, ..] = fields[..] {
+                if group == cell.to_string() {
+                    let call = read("syscall");
+                    let call: Vec<_> = call.trim().split(' ').take(3).collect();
+                    text += &format!(" [{state} {}]", call.join(" "));
+                }
+            }
+        }
     }
     text
 }

@@ -32,20 +32,23 @@ impl Gate {
     }
 }
 
-/// Waits until the thread sleeps in a system call: the kernel gives the number
-/// of that only for one that has gone to sleep, and one that is being woken is
-/// not in state S.
+/// Whether the thread of this folder in /proc sleeps in a system call: the
+/// kernel gives the number of that only for one that has gone to sleep, and one
+/// that is being woken is not in state S. One that has ended sleeps no more.
+pub(crate) fn asleep(folder: &str) -> bool {
+    let read = |name| std::fs::read_to_string(format!("{folder}/{name}")).unwrap_or_default();
+    let call = read("syscall");
+    let stat = read("stat");
+    !call.is_empty()
+        && !call.starts_with("running")
+        && stat
+            .rsplit_once(") ")
+            .is_some_and(|(_, state)| state.starts_with('S'))
+}
+
+/// Waits until this thread of the process sleeps in a system call.
 pub(crate) fn until_asleep(tid: Pid) {
-    let folder = format!("/proc/self/task/{tid}");
-    let asleep = || {
-        let call = std::fs::read_to_string(format!("{folder}/syscall")).expect("syscall");
-        let stat = std::fs::read_to_string(format!("{folder}/stat")).expect("stat");
-        !call.starts_with("running")
-            && stat
-                .rsplit_once(") ")
-                .is_some_and(|(_, s)| s.starts_with('S'))
-    };
-    while !asleep() {
+    while !asleep(&format!("/proc/self/task/{tid}")) {
         thread::yield_now();
     }
 }

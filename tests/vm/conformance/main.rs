@@ -9,6 +9,7 @@
 
 mod arrival;
 mod cell;
+mod gaps;
 mod gate;
 mod life;
 mod several;
@@ -51,7 +52,8 @@ const BEHAVIOURS: &[Behaviour] = &[
     always("event while draining", arrival::while_draining),
     always("partial reads", arrival::partial_reads),
     always("burst of 10,000", arrival::burst),
-    always("signal in the gap", arrival::signal_in_gap),
+    always("event in every gap", gaps::event),
+    always("signal in every gap", gaps::signal),
     Behaviour {
         name: "two watchers, one thread",
         run: several::two_watchers,
