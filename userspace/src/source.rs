@@ -2,6 +2,7 @@
 //! Who posted an event: `evq_event.source` taken apart.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::uapi;
 
@@ -41,6 +42,53 @@ impl Source {
     }
 }
 
+impl From<Source> for u32 {
+    fn from(source: Source) -> u32 {
+        match source {
+            Source::Program(pid) => pid & !uapi::SOURCE_KERNEL,
+            Source::Kernel { class, id } => {
+                uapi::SOURCE_KERNEL | u32::from(class) << 16 | u32::from(id)
+            }
+        }
+    }
+}
+
+/// The reverse of [`fmt::Display`]; the error says what is wrong.
+impl FromStr for Source {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Source, String> {
+        let wrong =
+            || format!("{text:?} is no source: expected pid:N, input:N, timer:N or kernel:CLASS:N");
+        // parse would take a sign.
+        let number = |digits: &str| {
+            let digits = Some(digits).filter(|digits| !digits.starts_with('+'));
+            digits
+                .and_then(|digits| digits.parse::<u32>().ok())
+                .ok_or_else(wrong)
+        };
+        let kernel = |class: u32, id: &str| {
+            let class = u16::try_from(class).ok().filter(|class| *class <= 0x7fff);
+            let id = u16::try_from(number(id)?).ok();
+            let (class, id) = class.zip(id).ok_or_else(wrong)?;
+            Ok(Source::Kernel { class, id })
+        };
+        match text.split_once(':').ok_or_else(wrong)? {
+            ("pid", pid) => match number(pid)? {
+                pid if pid & uapi::SOURCE_KERNEL == 0 => Ok(Source::Program(pid)),
+                _ => Err(wrong()),
+            },
+            ("input", id) => kernel(uapi::CLASS_INPUT, id),
+            ("timer", id) => kernel(uapi::CLASS_TIMER, id),
+            ("kernel", rest) => {
+                let (class, id) = rest.split_once(':').ok_or_else(wrong)?;
+                kernel(number(class)?, id)
+            }
+            _ => Err(wrong()),
+        }
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -70,6 +118,26 @@ mod tests {
         ];
         for (raw, name) in cases {
             assert_eq!(Source::from(raw).to_string(), name);
+            assert_eq!(name.parse::<Source>().map(u32::from), Ok(raw));
+        }
+    }
+
+    #[test]
+    fn other_names_are_refused() {
+        for bad in [
+            "",
+            "pid",
+            "pid:",
+            "pid:+1",
+            "pid:2147483648",
+            "input:65536",
+            "kernel:1",
+            "kernel:32768:0",
+            "kernel:1:2:3",
+            "event0",
+            "Input:1",
+        ] {
+            assert!(bad.parse::<Source>().is_err(), "{bad}");
         }
     }
 }

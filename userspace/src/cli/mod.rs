@@ -3,10 +3,12 @@
 
 #[cfg(feature = "bench")]
 mod bench;
+mod describe;
 mod exit;
 mod explain;
 mod hex;
 mod info;
+mod json;
 mod output;
 mod process;
 mod script;

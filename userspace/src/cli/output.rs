@@ -5,16 +5,14 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 
-use evq::input::{Input, Stamped};
-use evq::{uapi, Event, Source, StopSignals};
+use evq::input::Stamped;
+use evq::{Event, Source, StopSignals};
 use nix::errno::Errno;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use serde::Serialize;
 
-use super::{hex, Format};
-
-/// Version of the JSON objects; fields may be added without a new one.
-const JSON_VERSION: u32 = 1;
+use super::describe::describe;
+use super::{json, Format};
 
 /// What became of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,27 +49,6 @@ pub(super) struct Output {
     lines: String,
 }
 
-/// One record as JSON. Absent fields do not apply: an input device has no
-/// sequence numbers.
-#[derive(Serialize)]
-struct Record<'a> {
-    v: u32,
-    device: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seq: Option<u64>,
-    time_ns: u64,
-    source: &'a str,
-    #[serde(rename = "type")]
-    type_: u16,
-    code: u16,
-    lost: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<String>,
-    text: &'a str,
-}
-
 #[derive(Serialize)]
 struct Banner<'a> {
     v: u32,
@@ -96,11 +73,14 @@ impl Output {
                 let devices = devices.join(", ");
                 self.text(format_args!("evdev-client: watching {devices} via {via}"));
             }
-            Format::Json => self.json(&Banner {
-                v: JSON_VERSION,
-                watching: devices,
-                via,
-            }),
+            Format::Json => {
+                let line = json::line(&Banner {
+                    v: json::VERSION,
+                    watching: devices,
+                    via,
+                });
+                self.text(format_args!("{line}"));
+            }
         }
     }
 
@@ -109,9 +89,6 @@ impl Output {
         if self.quiet {
             return;
         }
-        let source = Source::from(event.source).to_string();
-        let input = Input::from_event(event);
-        let text = describe(event, input);
         match self.format {
             Format::Text => {
                 if event.lost > 0 {
@@ -124,24 +101,14 @@ impl Output {
                     self.line(device, &line);
                 }
                 let time = seconds(event.time_ns);
+                let source = Source::from(event.source).to_string();
+                let text = describe(event);
                 self.line(
                     device,
                     &format!("{:>7} {time} {source:<9} {text}", event.seq),
                 );
             }
-            Format::Json => self.json(&Record {
-                v: JSON_VERSION,
-                device,
-                seq: Some(event.seq),
-                time_ns: event.time_ns,
-                source: &source,
-                type_: event.type_,
-                code: event.code,
-                lost: event.lost,
-                value: input.map(|input| input.value),
-                data: Some(hex::encode(event.payload())),
-                text: &text,
-            }),
+            Format::Json => self.text(format_args!("{}", json::event(device, event))),
         }
     }
 
@@ -151,25 +118,15 @@ impl Output {
             return;
         }
         let source = device.rsplit('/').next().unwrap_or(device);
-        let text = stamped.input.to_string();
         match self.format {
             Format::Text => {
-                let time = seconds(stamped.time_ns);
+                let (time, text) = (seconds(stamped.time_ns), stamped.input);
                 self.line(device, &format!("{:>7} {time} {source:<9} {text}", "-"));
             }
-            Format::Json => self.json(&Record {
-                v: JSON_VERSION,
-                device,
-                seq: None,
-                time_ns: stamped.time_ns,
-                source,
-                type_: stamped.input.type_,
-                code: stamped.input.code,
-                lost: 0,
-                value: Some(stamped.input.value),
-                data: None,
-                text: &text,
-            }),
+            Format::Json => {
+                let line = json::input(device, source, stamped);
+                self.text(format_args!("{line}"));
+            }
         }
     }
 
@@ -219,11 +176,6 @@ impl Output {
         // Writing to a String cannot fail.
         let _ = writeln!(self.lines, "{line}");
     }
-
-    fn json(&mut self, value: &impl Serialize) {
-        self.lines += &serde_json::to_string(value).expect("strings and numbers always serialise");
-        self.lines.push('\n');
-    }
 }
 
 /// Seconds of `CLOCK_MONOTONIC`.
@@ -231,24 +183,10 @@ fn seconds(ns: u64) -> String {
     format!("{:>5}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)
 }
 
-/// What the event says, as far as its class is known.
-fn describe(event: &Event, input: Option<Input>) -> String {
-    if let Some(input) = input {
-        return input.to_string();
-    }
-    let (type_, code, payload) = (event.type_, event.code, event.payload());
-    let tick = payload.try_into().map(u64::from_ne_bytes);
-    match tick {
-        Ok(tick) if Source::from(event.source).is_class(uapi::CLASS_TIMER) => {
-            format!("type {type_} code {code} tick {tick}")
-        }
-        _ if payload.is_empty() => format!("type {type_} code {code}"),
-        _ => format!("type {type_} code {code} data {}", hex::encode(payload)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use evq::input::Input;
+
     use super::*;
 
     fn lines(format: Format, event: &Event) -> String {
@@ -306,14 +244,9 @@ mod tests {
     }
 
     #[test]
-    fn json_has_everything() {
-        let json: serde_json::Value =
-            serde_json::from_str(&lines(Format::Json, &Event { lost: 2, ..key() })).unwrap();
-        let expected = serde_json::json!({
-            "v": 1, "device": "/dev/evq", "seq": 18, "time_ns": 2_000_000_003_u64,
-            "source": "input:0", "type": 1, "code": 30, "lost": 2, "value": 1,
-            "data": "01000000", "text": "EV_KEY KEY_A press",
-        });
-        assert_eq!(json, expected);
+    fn the_banner_is_documented() {
+        let mut output = Output::new(Format::Json, false, false);
+        output.banner(&["/dev/evq".into()], "sigio");
+        json::tests::assert_documented(&output.lines);
     }
 }

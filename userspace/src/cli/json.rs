@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Events as JSON, one object per line: `docs/event.schema.json`.
+
+use evq::input::{Input, Stamped};
+use evq::{Event, Source};
+use serde::{Deserialize, Serialize};
+
+use super::describe::describe;
+use super::hex;
+
+/// Version of the objects (`v`); fields may be added without a new one.
+pub(super) const VERSION: u32 = 1;
+
+/// One event. Absent fields do not apply: an input device has no sequence
+/// numbers.
+#[derive(Serialize)]
+struct Line<'a> {
+    v: u32,
+    device: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+    time_ns: u64,
+    source: &'a str,
+    #[serde(rename = "type")]
+    type_: u16,
+    code: u16,
+    lost: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
+    text: &'a str,
+}
+
+/// What makes an event again; the rest of a [`Line`] follows from it.
+#[derive(Deserialize)]
+struct Parsed {
+    v: u32,
+    device: String,
+    seq: Option<u64>,
+    time_ns: u64,
+    source: String,
+    #[serde(rename = "type")]
+    type_: u16,
+    code: u16,
+    lost: u32,
+    data: Option<String>,
+}
+
+/// One line, without its line feed.
+pub(super) fn line(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("strings and numbers always serialise")
+}
+
+/// An event of a queue, as [`line`] writes it.
+pub(super) fn event(device: &str, event: &Event) -> String {
+    line(&Line {
+        v: VERSION,
+        device,
+        seq: Some(event.seq),
+        time_ns: event.time_ns,
+        source: &Source::from(event.source).to_string(),
+        type_: event.type_,
+        code: event.code,
+        lost: event.lost,
+        value: Input::from_event(event).map(|input| input.value),
+        data: Some(hex::encode(event.payload())),
+        text: &describe(event),
+    })
+}
+
+/// An event of an input device; `source` is the last part of its path.
+pub(super) fn input(device: &str, source: &str, stamped: &Stamped) -> String {
+    line(&Line {
+        v: VERSION,
+        device,
+        seq: None,
+        time_ns: stamped.time_ns,
+        source,
+        type_: stamped.input.type_,
+        code: stamped.input.code,
+        lost: 0,
+        value: Some(stamped.input.value),
+        data: None,
+        text: &stamped.input.to_string(),
+    })
+}
+
+/// The reverse of [`event`]: the device and the event. Unknown fields are those
+/// of a later minor change and do not matter; the error says what is wrong.
+#[cfg_attr(not(test), expect(dead_code, reason = "`convert` is about to use it"))]
+pub(super) fn parse_event(line: &str) -> Result<(String, Event), String> {
+    let parsed: Parsed = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    if parsed.v != VERSION {
+        return Err(format!(
+            "v is {}: this program knows version {VERSION}",
+            parsed.v
+        ));
+    }
+    let (Some(seq), Some(data)) = (parsed.seq, parsed.data) else {
+        let what = "seq or data is missing: this is no event of a queue (an input device has none)";
+        return Err(what.into());
+    };
+    let source: Source = parsed.source.parse()?;
+    let data = hex::decode(&data).map_err(|wrong| format!("data: {}", wrong.what))?;
+    let event = Event {
+        seq,
+        time_ns: parsed.time_ns,
+        source: source.into(),
+        lost: parsed.lost,
+        ..Event::new(parsed.type_, parsed.code, &data).expect("the length was checked")
+    };
+    Ok((parsed.device, event))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// `docs/event.schema.json`.
+    static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+        let text = include_str!("../../../docs/event.schema.json");
+        jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap()
+    });
+
+    /// Asserts that the schema allows this line.
+    pub(in super::super) fn assert_documented(line: &str) {
+        let value = serde_json::from_str(line).unwrap();
+        if let Err(error) = SCHEMA.validate(&value) {
+            panic!("docs/event.schema.json forbids {line}: {error}");
+        }
+    }
+
+    fn key() -> Event {
+        let mut event = Event::new(1, 30, &1_i32.to_ne_bytes()).unwrap();
+        (event.seq, event.time_ns, event.source) = (18, 2_000_000_003, 0x8001_0000);
+        event
+    }
+
+    #[test]
+    fn json_has_everything() {
+        let json: serde_json::Value =
+            serde_json::from_str(&event("/dev/evq", &Event { lost: 2, ..key() })).unwrap();
+        let expected = serde_json::json!({
+            "v": 1, "device": "/dev/evq", "seq": 18, "time_ns": 2_000_000_003_u64,
+            "source": "input:0", "type": 1, "code": 30, "lost": 2, "value": 1,
+            "data": "01000000", "text": "EV_KEY KEY_A press",
+        });
+        assert_eq!(json, expected);
+    }
+
+    proptest! {
+        #[test]
+        fn events_go_both_ways(
+            seq: u64, time_ns: u64, source: u32, type_: u16, code: u16, lost: u32,
+            data in proptest::collection::vec(any::<u8>(), 0..=32),
+        ) {
+            let there = Event { seq, time_ns, source, lost, ..Event::new(type_, code, &data).unwrap() };
+            let line = event("/dev/evq", &there);
+            if seq > 0 {
+                assert_documented(&line);
+            }
+            prop_assert_eq!(parse_event(&line), Ok(("/dev/evq".into(), there)));
+        }
+
+        #[test]
+        fn garbage_is_an_error_not_a_panic(line in ".*") {
+            prop_assert!(parse_event(&line).is_err());
+        }
+    }
+
+    #[test]
+    fn the_schema_knows_input_devices_and_forbids_other_things() {
+        let stamped = Stamped {
+            time_ns: 5,
+            input: Input::from_event(&key()).unwrap(),
+        };
+        let line = input("/dev/input/event0", "event0", &stamped);
+        assert_documented(&line);
+        for (from, to) in [
+            ("\"v\":1", "\"v\":2"),
+            ("\"type\":1", "\"type\":65536"),
+            ("\"source\":\"event0\"", "\"source\":\"pid:x\""),
+            ("\"lost\":0", "\"lots\":0"),
+            ("\"lost\":0", "\"lost\":0,\"seq\":1"),
+        ] {
+            let bad = line.replacen(from, to, 1);
+            assert_ne!(bad, line);
+            let bad = serde_json::from_str(&bad).unwrap();
+            assert!(!SCHEMA.is_valid(&bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let good = event("/dev/evq", &key());
+        for (from, to, wanted) in [
+            ("\"v\":1", "\"v\":2", "v is 2"),
+            ("\"seq\":18,", "", "seq or data is missing"),
+            ("01000000", "0100000g", "hex digit"),
+            ("01000000", &"00".repeat(33), "at most 32"),
+            ("input:0", "input:70000", "input:70000"),
+            ("\"type\":1", "\"type\":65536", "65536"),
+            ("\"lost\":0,", "", "lost"),
+        ] {
+            let bad = good.replacen(from, to, 1);
+            assert_ne!(bad, good);
+            let error = parse_event(&bad).unwrap_err();
+            assert!(error.contains(wanted), "{bad}: {error}");
+        }
+    }
+}
