@@ -19,6 +19,7 @@ mod partner;
 mod record;
 mod reference;
 mod step;
+mod threads;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
@@ -32,8 +33,8 @@ const SEQUENCES: u64 = 60;
 /// How long a sequence that failed is shortened, in milliseconds.
 const SHORTEN_MS: u32 = 60_000;
 
-/// The seeds to run: those of a usual run, or the one that was asked for.
-fn seeds() -> std::ops::Range<u64> {
+/// The seeds to run: as many as usual, or the one that was asked for.
+fn seeds(usual: u64) -> std::ops::Range<u64> {
     match std::env::var("EVQ_MODEL_SEED") {
         Ok(seed) => {
             let seed = seed
@@ -41,7 +42,7 @@ fn seeds() -> std::ops::Range<u64> {
                 .unwrap_or_else(|_| panic!("EVQ_MODEL_SEED={seed}: wanted a number"));
             seed..seed + 1
         }
-        Err(_) => 0..SEQUENCES * effort(),
+        Err(_) => 0..usual * effort(),
     }
 }
 
@@ -84,7 +85,7 @@ fn check(seed: u64) {
 fn random_sequences_do_what_the_contract_says() {
     let _guard = Unloaded::new();
     load("evq", "capacity=64").expect("loading evq");
-    let seeds = seeds();
+    let seeds = seeds(SEQUENCES);
     println!("sequences from seeds {seeds:?}");
     seeds.for_each(check);
 }
