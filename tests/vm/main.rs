@@ -20,6 +20,7 @@ mod explain;
 mod fasync;
 mod fault;
 mod faults;
+mod fuzz;
 mod input;
 mod interrupt;
 mod lacking;

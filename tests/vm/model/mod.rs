@@ -23,8 +23,8 @@ mod threads;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-use crate::support::effort;
 use crate::support::modules::{load, Unloaded};
+use crate::support::{effort, figure};
 use step::{steps, Step};
 
 /// Sequences of a usual run.
@@ -34,7 +34,7 @@ const SEQUENCES: u64 = 60;
 const SHORTEN_MS: u32 = 60_000;
 
 /// The seeds to run: as many as usual, or the one that was asked for.
-fn seeds(usual: u64) -> std::ops::Range<u64> {
+pub(crate) fn seeds(usual: u64) -> std::ops::Range<u64> {
     match std::env::var("EVQ_MODEL_SEED") {
         Ok(seed) => {
             let seed = seed
@@ -47,7 +47,7 @@ fn seeds(usual: u64) -> std::ops::Range<u64> {
 }
 
 /// The random numbers of a seed.
-fn rng(seed: u64) -> TestRng {
+pub(crate) fn rng(seed: u64) -> TestRng {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
@@ -87,5 +87,8 @@ fn random_sequences_do_what_the_contract_says() {
     load("evq", "capacity=64").expect("loading evq");
     let seeds = seeds(SEQUENCES);
     println!("sequences from seeds {seeds:?}");
-    seeds.for_each(check);
+    seeds.clone().for_each(check);
+    figure(&format!(
+        "random sequences against the model: seeds {seeds:?}"
+    ));
 }

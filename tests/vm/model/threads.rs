@@ -18,9 +18,9 @@ use proptest::test_runner::{Config, TestRunner};
 use super::{rng, seeds};
 use crate::support::device::*;
 use crate::support::modules::{load, Unloaded};
-use crate::support::readiness;
 use crate::support::signals::*;
 use crate::support::worker::Worker;
+use crate::support::{figure, readiness};
 
 const THREADS: usize = 4;
 
@@ -202,10 +202,14 @@ fn random_threads_leave_exact_accounts() {
     let _guard = Unloaded::new();
     load("evq", "capacity=64").expect("loading evq");
     let _signals = Signals::block();
-    for seed in seeds(20) {
+    let seeds = seeds(20);
+    for seed in seeds.clone() {
         println!("threads: seed {seed}");
         let mut runner = TestRunner::new_with_rng(Config::default(), rng(seed));
         let programs = vec(vec(act(), 100..200), THREADS).new_tree(&mut runner);
         run(programs.expect("nothing is filtered out").current());
     }
+    figure(&format!(
+        "random programs of {THREADS} threads: seeds {seeds:?}"
+    ));
 }
