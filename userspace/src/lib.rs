@@ -51,8 +51,8 @@
 //!
 //! # Features
 //!
-//! `tokio` and `io-uring` are the mechanisms of these names, `cli` and `bench`
-//! belong to the program. The library needs none of them.
+//! `tokio` and `io-uring` are the mechanisms of these names, `recording` is events
+//! in files, `cli` and `bench` belong to the program. The library needs none of them.
 
 mod any;
 pub mod device;
@@ -60,6 +60,8 @@ mod error;
 mod events;
 pub mod input;
 mod mapped;
+#[cfg(feature = "recording")]
+pub mod recording;
 mod signals;
 mod source;
 #[doc(hidden)]
