@@ -15,6 +15,7 @@ mod support;
 mod account;
 mod batch;
 mod client;
+mod daemon;
 mod examples;
 mod explain;
 mod fasync;

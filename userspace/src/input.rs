@@ -30,6 +30,9 @@ pub struct Input {
     pub value: i32,
 }
 
+/// The highest code of any type, `KEY_MAX` of linux/input-event-codes.h.
+const KEY_MAX: u16 = 0x2ff;
+
 /// The payload of an event of `CLASS_INPUT`: one `__s32`.
 const VALUE_SIZE: usize = size_of::<i32>();
 
@@ -45,6 +48,22 @@ impl Input {
             type_: event.type_,
             code: event.code,
             value: i32::from_ne_bytes(value),
+        })
+    }
+
+    /// The numbers behind a name, of a type (`EV_KEY`) or of a code with its
+    /// type (`KEY_A`); None if there is no such name. Takes some milliseconds.
+    #[must_use]
+    pub fn named(name: &str) -> Option<(u16, Option<u16>)> {
+        let value = 0;
+        (0..=EventType::UINPUT.0).find_map(|type_| {
+            let of_code = |code| Input { type_, code, value };
+            if of_code(0).type_name()? == name {
+                return Some((type_, None));
+            }
+            let mut codes = 0..=KEY_MAX;
+            let code = codes.find(|code| of_code(*code).code_name().as_deref() == Some(name))?;
+            Some((type_, Some(code)))
         })
     }
 

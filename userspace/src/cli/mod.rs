@@ -3,6 +3,8 @@
 
 #[cfg(feature = "bench")]
 mod bench;
+#[cfg(feature = "daemon")]
+mod daemon;
 mod describe;
 mod exit;
 mod explain;
@@ -35,6 +37,8 @@ enum Command {
     Watch(watch::Args),
     Send(send::Args),
     Info(info::Args),
+    #[cfg(feature = "daemon")]
+    Daemon(daemon::Args),
     Explain(explain::Args),
     #[cfg(feature = "bench")]
     Bench(bench::Args),
@@ -54,6 +58,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Watch(args) => watch::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Info(args) => info::run(&args),
+        #[cfg(feature = "daemon")]
+        Command::Daemon(args) => daemon::run(&args),
         Command::Explain(args) => explain::run(&args),
         #[cfg(feature = "bench")]
         Command::Bench(args) => bench::run(&args),

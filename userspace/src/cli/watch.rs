@@ -64,7 +64,7 @@ pub(super) struct Args {
     quiet: bool,
 }
 
-fn kinds() -> impl clap::builder::TypedValueParser<Value = Kind> {
+pub(super) fn kinds() -> impl clap::builder::TypedValueParser<Value = Kind> {
     PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.name()))
         .map(|name| name.parse().expect("a possible value is a mechanism"))
 }
@@ -79,7 +79,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn position(text: &str) -> Result<Position, String> {
+pub(super) fn position(text: &str) -> Result<Position, String> {
     match text {
         "newest" => Ok(Position::Newest),
         "oldest" => Ok(Position::Oldest),

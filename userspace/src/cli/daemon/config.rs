@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The configuration file: TOML, checked as a whole before anything of it counts.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::fs;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use evq::Position;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::rule::{Action, Numbers, Rule, Wanted};
+use crate::cli::watch::position;
+
+/// What a file says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Config {
+    pub(super) devices: Vec<Device>,
+    pub(super) rules: Vec<Rule>,
+    pub(super) hooks: Limits,
+    pub(super) metrics: Option<Listen>,
+}
+
+/// A device to watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Device {
+    pub(super) path: PathBuf,
+    /// Where to start in a queue that was not kept from before.
+    pub(super) from: Position,
+    /// Whether to wait for it if it is not there.
+    pub(super) wait: bool,
+}
+
+/// What bounds the hooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// Hooks that run at the same time.
+    pub(super) running: usize,
+    /// For a hook that names no limit of its own.
+    pub(super) time_limit: Duration,
+    /// Between SIGTERM and SIGKILL.
+    pub(super) grace: Duration,
+    /// For what is left to do when the daemon is told to stop.
+    pub(super) stop: Duration,
+}
+
+/// Hooks at a time, unless the file says otherwise: more than a small machine
+/// has processors, far fewer than it has processes.
+const RUNNING: usize = 8;
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(5);
+/// Below the 90 s after which systemd kills by default.
+const STOP: Duration = Duration::from_secs(20);
+
+/// Where metrics are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Listen {
+    Unix(PathBuf),
+    /// A loopback address.
+    Tcp(SocketAddr),
+}
+
+/// A file that cannot be used, and where in it the reason is.
+#[derive(Debug)]
+pub(super) struct BadConfig {
+    path: PathBuf,
+    /// Line and column, from 1.
+    place: Option<(usize, usize)>,
+    message: String,
+}
+
+impl fmt::Display for BadConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.path.display())?;
+        if let Some((line, column)) = self.place {
+            write!(f, "{line}:{column}:")?;
+        }
+        write!(f, " {}", self.message)
+    }
+}
+
+impl std::error::Error for BadConfig {}
+
+/// What is wrong, and with which part of the text.
+type Wrong = (Option<Range<usize>>, String);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileTable {
+    #[serde(default, rename = "device")]
+    devices: Vec<DeviceTable>,
+    #[serde(default, rename = "rule")]
+    rules: Vec<Spanned<RuleTable>>,
+    #[serde(default)]
+    hooks: HooksTable,
+    metrics: Option<MetricsTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeviceTable {
+    path: Spanned<PathBuf>,
+    from: Option<Spanned<FromValue>>,
+    #[serde(default)]
+    wait: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "give newest, oldest, or a sequence number from 1"
+)]
+enum FromValue {
+    Name(String),
+    Seq(u64),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleTable {
+    name: Spanned<String>,
+    device: Option<Spanned<PathBuf>>,
+    source: Option<Spanned<String>>,
+    #[serde(rename = "type")]
+    types: Option<Spanned<Choice>>,
+    #[serde(rename = "code")]
+    codes: Option<Spanned<Choice>>,
+    #[serde(rename = "value")]
+    values: Option<Vec<i32>>,
+    run: Option<Spanned<Vec<String>>>,
+    time_limit: Option<Spanned<String>>,
+    append: Option<Spanned<PathBuf>>,
+    log: Option<Spanned<bool>>,
+}
+
+/// One of them, or several.
+#[derive(Clone, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "give a number from 0 to 65535, a name as watch prints it, or a list of them"
+)]
+enum Choice {
+    One(Number),
+    Several(Vec<Number>),
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+enum Number {
+    Plain(u16),
+    Name(String),
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HooksTable {
+    running: Option<Spanned<usize>>,
+    time_limit: Option<Spanned<String>>,
+    grace: Option<Spanned<String>>,
+    stop: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MetricsTable {
+    listen: Spanned<String>,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub(super) fn read(path: &Path) -> Result<Config, BadConfig> {
+        let bad = |place, message| BadConfig {
+            path: path.to_owned(),
+            place,
+            message,
+        };
+        let bytes = fs::read(path).map_err(|error| {
+            bad(
+                None,
+                format!("cannot read it: {error}; give the path of a configuration with --config"),
+            )
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let place = place(&String::from_utf8_lossy(valid), valid.len());
+            bad(Some(place), "this is no text (UTF-8)".into())
+        })?;
+        Config::parse(&text)
+            .map_err(|(span, message)| bad(span.map(|span| place(&text, span.start)), message))
+    }
+
+    fn parse(text: &str) -> Result<Config, Wrong> {
+        let file: FileTable =
+            toml::from_str(text).map_err(|error| (error.span(), error.message().to_owned()))?;
+        let mut paths = HashSet::new();
+        let mut devices = Vec::new();
+        for table in file.devices {
+            let (span, path) = (table.path.span(), table.path.into_inner());
+            if !path.is_absolute() {
+                return wrong(&span, "give the whole path of a device, such as /dev/evq");
+            }
+            if !paths.insert(path.clone()) {
+                return wrong(&span, "this device is there already; leave one of them out");
+            }
+            devices.push(Device {
+                path,
+                from: table.from.map_or(Ok(Position::Newest), from)?,
+                wait: table.wait,
+            });
+        }
+        if devices.is_empty() {
+            return Err((
+                None,
+                "there is nothing to watch; add [[device]] with path = \"/dev/evq\"".into(),
+            ));
+        }
+        let hooks = file.hooks.limits()?;
+        let mut names = HashSet::new();
+        let mut rules = Vec::new();
+        for table in file.rules {
+            let whole = table.span();
+            let rule = table.into_inner();
+            if !names.insert(rule.name.get_ref().clone()) {
+                return wrong(&rule.name.span(), "another rule has this name already");
+            }
+            if let Some(device) = rule
+                .device
+                .as_ref()
+                .filter(|device| !paths.contains(device.get_ref()))
+            {
+                return wrong(
+                    &device.span(),
+                    "no [[device]] has this path; add one, or mend the path",
+                );
+            }
+            rules.push(rule.checked(whole, hooks.time_limit)?);
+        }
+        Ok(Config {
+            devices,
+            rules,
+            hooks,
+            metrics: file.metrics.map(listen).transpose()?,
+        })
+    }
+}
+
+impl RuleTable {
+    fn checked(self, whole: Range<usize>, time_limit: Duration) -> Result<Rule, Wrong> {
+        let action = match (self.run, self.append, self.log.map(Spanned::into_inner)) {
+            (Some(run), None, None | Some(false)) => {
+                let (span, argv) = (run.span(), run.into_inner());
+                if !argv.first().is_some_and(|program| program.starts_with('/')) {
+                    return wrong(
+                        &span,
+                        "give the whole path of a program, then its arguments: [\"/usr/bin/logger\", \"hello\"]; no shell looks at it",
+                    );
+                }
+                if argv.iter().any(|argument| argument.contains('\0')) {
+                    return wrong(&span, "an argument cannot contain a NUL");
+                }
+                let time_limit = self.time_limit.map_or(Ok(time_limit), duration)?;
+                Action::Run { argv, time_limit }
+            }
+            (None, Some(append), None | Some(false)) => {
+                if !append.get_ref().is_absolute() {
+                    return wrong(&append.span(), "give the whole path of a file");
+                }
+                Action::Append(append.into_inner())
+            }
+            (None, None, Some(true)) => Action::Log,
+            _ => return wrong(
+                &whole,
+                "a rule does one thing: run = [\"/PROGRAM\", …], append = \"/FILE\" or log = true",
+            ),
+        };
+        let types = self.types.map(|choice| numbers(choice, "type", find_type));
+        let codes = self.codes.map(|choice| numbers(choice, "code", find_code));
+        Ok(Rule {
+            name: self.name.into_inner(),
+            wanted: Wanted {
+                device: self.device.map(Spanned::into_inner),
+                source: self.source.map(source).transpose()?,
+                types: types.transpose()?,
+                codes: codes.transpose()?,
+                values: self.values,
+            },
+            action,
+        })
+    }
+}
+
+impl HooksTable {
+    fn limits(self) -> Result<Limits, Wrong> {
+        let running = match self.running {
+            Some(running) if *running.get_ref() == 0 => {
+                return wrong(&running.span(), "at least one hook must be able to run")
+            }
+            Some(running) => running.into_inner(),
+            None => RUNNING,
+        };
+        Ok(Limits {
+            running,
+            time_limit: self.time_limit.map_or(Ok(TIME_LIMIT), duration)?,
+            grace: self.grace.map_or(Ok(GRACE), duration)?,
+            stop: self.stop.map_or(Ok(STOP), duration)?,
+        })
+    }
+}
+
+fn wrong<T>(span: &Range<usize>, message: &str) -> Result<T, Wrong> {
+    Err((Some(span.clone()), message.to_owned()))
+}
+
+fn from(value: Spanned<FromValue>) -> Result<Position, Wrong> {
+    let text = match value.get_ref() {
+        FromValue::Name(name) => name.clone(),
+        FromValue::Seq(seq) => seq.to_string(),
+    };
+    position(&text).map_err(|message| (Some(value.span()), message))
+}
+
+fn duration(text: Spanned<String>) -> Result<Duration, Wrong> {
+    match humantime::parse_duration(text.get_ref()) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => wrong(
+            &text.span(),
+            "give a time above 0 with its unit, such as \"500ms\" or \"2min\"",
+        ),
+    }
+}
+
+fn source(text: Spanned<String>) -> Result<super::rule::SourceWanted, Wrong> {
+    text.get_ref().parse().or_else(|()| {
+        wrong(
+            &text.span(),
+            "give pid, pid:N, kernel, input, input:N, timer, timer:N or kernel:CLASS:ID, as watch prints it",
+        )
+    })
+}
+
+fn numbers(
+    choice: Spanned<Choice>,
+    what: &str,
+    find: fn(&str) -> Option<u16>,
+) -> Result<Numbers, Wrong> {
+    let span = choice.span();
+    let several = match choice.into_inner() {
+        Choice::One(number) => vec![number],
+        Choice::Several(numbers) => numbers,
+    };
+    let numbers = several.into_iter().map(|number| match number {
+        Number::Plain(number) => Ok(number),
+        Number::Name(name) => find(&name).ok_or_else(|| {
+            let message = format!(
+                "no {what} of an input event is called {name:?}; give a number or a name as watch prints it"
+            );
+            (Some(span.clone()), message)
+        }),
+    });
+    numbers.collect()
+}
+
+fn find_type(name: &str) -> Option<u16> {
+    evq::input::Input::named(name).map(|(type_, _)| type_)
+}
+
+fn find_code(name: &str) -> Option<u16> {
+    evq::input::Input::named(name)?.1
+}
+
+fn listen(table: MetricsTable) -> Result<Listen, Wrong> {
+    let text = table.listen.get_ref();
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Ok(Listen::Unix(path.into()));
+    }
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Ok(Listen::Tcp(address)),
+        _ => wrong(
+            &table.listen.span(),
+            "give unix:/PATH of a socket, or a loopback address with a port: 127.0.0.1:9752",
+        ),
+    }
+}
+
+/// Line and column of a byte, from 1.
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let boundary = (0..=at.min(text.len())).rfind(|&at| text.is_char_boundary(at));
+    let before = &text[..boundary.unwrap_or(0)];
+    let line = before.matches('\n').count() + 1;
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (line, before[start..].chars().count() + 1)
+}

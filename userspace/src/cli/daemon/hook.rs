@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Programs that rules start: bounded in number and in time, each in a process
+//! group of its own, with no signal blocked.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use evq::unblock_in_child;
+use nix::sys::signal::{killpg, Signal};
+use nix::sys::wait::{waitid, Id, WaitPidFlag, WaitStatus};
+use nix::unistd::Pid;
+
+use super::service;
+
+/// Programs that run.
+#[derive(Debug)]
+pub(super) struct Hooks {
+    running: Vec<Running>,
+    grace: Duration,
+}
+
+#[derive(Debug)]
+struct Running {
+    rule: String,
+    child: Child,
+    since: Instant,
+    /// When the next signal goes to the group, and which one.
+    limit: Instant,
+    signal: Signal,
+    timed_out: bool,
+}
+
+/// How a program has ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) rule: String,
+    pub(super) pid: u32,
+    pub(super) status: ExitStatus,
+    pub(super) took: Duration,
+    /// It had to be told to end.
+    pub(super) timed_out: bool,
+}
+
+impl Hooks {
+    pub(super) fn new(grace: Duration) -> Hooks {
+        Hooks {
+            running: Vec::new(),
+            grace,
+        }
+    }
+
+    pub(super) fn set_grace(&mut self, grace: Duration) {
+        self.grace = grace;
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Starts `argv` with `variables` added to the environment. It has no
+    /// input; its output goes where the daemon's goes.
+    pub(super) fn start(
+        &mut self,
+        rule: &str,
+        argv: &[String],
+        variables: &[(&str, String)],
+        time_limit: Duration,
+    ) -> std::io::Result<u32> {
+        let mut words = argv.iter();
+        let mut command = Command::new(words.next().map_or("", String::as_str));
+        command
+            .args(words)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .process_group(0);
+        for variable in service::VARIABLES {
+            command.env_remove(variable);
+        }
+        let child = unblock_in_child(&mut command).spawn()?;
+        let pid = child.id();
+        let since = Instant::now();
+        self.running.push(Running {
+            rule: rule.to_owned(),
+            child,
+            since,
+            limit: since + time_limit,
+            signal: Signal::SIGTERM,
+            timed_out: false,
+        });
+        Ok(pid)
+    }
+
+    /// Those that have ended since the last time.
+    pub(super) fn reap(&mut self) -> Vec<Ended> {
+        let mut ended = Vec::new();
+        self.running.retain_mut(|running| {
+            if !running.has_ended() {
+                return true;
+            }
+            if running.timed_out {
+                // The leader has gone; its number stays taken until it is
+                // reaped, so that this goes to nobody else's group.
+                running.kill(Signal::SIGKILL);
+            }
+            match running.child.try_wait() {
+                Ok(Some(status)) => {
+                    ended.push(Ended {
+                        rule: running.rule.clone(),
+                        pid: running.child.id(),
+                        status,
+                        took: running.since.elapsed(),
+                        timed_out: running.timed_out,
+                    });
+                    false
+                }
+                // Not yet, or somebody else has reaped it, which nobody does.
+                Ok(None) => true,
+                Err(_) => false,
+            }
+        });
+        ended
+    }
+
+    /// Ends those whose time is up: SIGTERM to the group first, after the
+    /// grace SIGKILL.
+    pub(super) fn enforce(&mut self, now: Instant) {
+        let grace = self.grace;
+        for running in self.running.iter_mut().filter(|one| one.limit <= now) {
+            running.kill(running.signal);
+            running.timed_out = true;
+            running.signal = Signal::SIGKILL;
+            running.limit = now + grace;
+        }
+    }
+
+    /// Gives all of them no more time.
+    pub(super) fn end_all(&mut self, now: Instant) {
+        for running in self.running.iter_mut().filter(|one| !one.timed_out) {
+            running.limit = now;
+        }
+        self.enforce(now);
+    }
+
+    /// When [`Hooks::enforce`] has something to do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.running.iter().map(|running| running.limit).min()
+    }
+}
+
+impl Running {
+    fn pid(&self) -> Option<Pid> {
+        self.child.id().try_into().ok().map(Pid::from_raw)
+    }
+
+    /// Without reaping it.
+    fn has_ended(&self) -> bool {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        self.pid()
+            .is_none_or(|pid| !matches!(waitid(Id::Pid(pid), flags), Ok(WaitStatus::StillAlive)))
+    }
+
+    fn kill(&self, signal: Signal) {
+        if let Some(pid) = self.pid() {
+            // ESRCH: all of the group have ended.
+            let _ = killpg(pid, signal);
+        }
+    }
+}

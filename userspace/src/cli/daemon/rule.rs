@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which events a rule is for, and what it does with them.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use evq::input::{Input, Stamped};
+use evq::{uapi, Event, Source};
+
+use crate::cli::describe::describe;
+use crate::cli::{hex, json};
+
+/// Numbers of types or codes; few, and looked at in order.
+pub(super) type Numbers = Vec<u16>;
+
+/// A rule of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Rule {
+    pub(super) name: String,
+    pub(super) wanted: Wanted,
+    pub(super) action: Action,
+}
+
+/// What an event has to be like; what is not said does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) device: Option<PathBuf>,
+    pub(super) source: Option<SourceWanted>,
+    pub(super) types: Option<Numbers>,
+    pub(super) codes: Option<Numbers>,
+    pub(super) values: Option<Vec<i32>>,
+}
+
+/// What is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Starts a program; no shell is involved.
+    Run {
+        argv: Vec<String>,
+        time_limit: Duration,
+    },
+    /// Appends the event to a file, as a line of JSON.
+    Append(PathBuf),
+    /// Logs it.
+    Log,
+}
+
+/// Whose events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SourceWanted {
+    AnyProgram,
+    AnyKernel,
+    Class(u32),
+    Exactly(Source),
+}
+
+impl FromStr for SourceWanted {
+    type Err = ();
+
+    /// As `watch` prints sources, or the part before the colon.
+    fn from_str(text: &str) -> Result<SourceWanted, ()> {
+        match text {
+            "pid" => Ok(SourceWanted::AnyProgram),
+            "kernel" => Ok(SourceWanted::AnyKernel),
+            "input" => Ok(SourceWanted::Class(uapi::CLASS_INPUT)),
+            "timer" => Ok(SourceWanted::Class(uapi::CLASS_TIMER)),
+            _ => text.parse().map(SourceWanted::Exactly).map_err(drop),
+        }
+    }
+}
+
+impl SourceWanted {
+    fn is(self, source: Source) -> bool {
+        match self {
+            SourceWanted::AnyProgram => matches!(source, Source::Program(_)),
+            SourceWanted::AnyKernel => matches!(source, Source::Kernel { .. }),
+            SourceWanted::Class(class) => source.is_class(class),
+            SourceWanted::Exactly(exactly) => source == exactly,
+        }
+    }
+}
+
+/// An event of a queue or of an input device.
+#[derive(Clone, Debug)]
+pub(super) enum Seen {
+    Queue(Event),
+    Input(Stamped),
+}
+
+impl Seen {
+    /// Type and code.
+    fn numbers(&self) -> (u16, u16) {
+        match self {
+            Seen::Queue(event) => (event.type_, event.code),
+            Seen::Input(stamped) => (stamped.input.type_, stamped.input.code),
+        }
+    }
+
+    fn input(&self) -> Option<Input> {
+        match self {
+            Seen::Queue(event) => Input::from_event(event),
+            Seen::Input(stamped) => Some(stamped.input),
+        }
+    }
+
+    /// Who posted it, as `watch` prints it.
+    pub(super) fn source(&self, device: &str) -> String {
+        match self {
+            Seen::Queue(event) => Source::from(event.source).to_string(),
+            Seen::Input(_) => device.rsplit('/').next().unwrap_or(device).into(),
+        }
+    }
+
+    /// What it says, as `watch` prints it.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Seen::Queue(event) => describe(event),
+            Seen::Input(stamped) => stamped.input.to_string(),
+        }
+    }
+
+    /// A line of JSON, as `watch` prints it.
+    pub(super) fn line(&self, device: &str) -> String {
+        let mut line = match self {
+            Seen::Queue(event) => json::event(device, event),
+            Seen::Input(stamped) => json::input(device, &self.source(device), stamped),
+        };
+        line.push('\n');
+        line
+    }
+
+    /// For the environment of a program.
+    pub(super) fn variables(&self, device: &str) -> Vec<(&'static str, String)> {
+        let (type_, code) = self.numbers();
+        let mut variables = vec![
+            ("EVQ_DEVICE", device.to_owned()),
+            ("EVQ_SOURCE", self.source(device)),
+            ("EVQ_TYPE", type_.to_string()),
+            ("EVQ_CODE", code.to_string()),
+            ("EVQ_TEXT", self.text()),
+        ];
+        let time_ns = match self {
+            Seen::Queue(event) => {
+                variables.push(("EVQ_SEQ", event.seq.to_string()));
+                variables.push(("EVQ_LOST", event.lost.to_string()));
+                variables.push(("EVQ_DATA", hex::encode(event.payload())));
+                event.time_ns
+            }
+            Seen::Input(stamped) => stamped.time_ns,
+        };
+        variables.push(("EVQ_TIME_NS", time_ns.to_string()));
+        if let Some(input) = self.input() {
+            variables.push(("EVQ_VALUE", input.value.to_string()));
+        }
+        variables
+    }
+}
+
+impl Wanted {
+    /// Whether `seen`, which came from `device`, is one of them.
+    pub(super) fn is(&self, device: &str, seen: &Seen) -> bool {
+        let (type_, code) = seen.numbers();
+        let among = |numbers: &Option<Numbers>, number| {
+            numbers
+                .as_ref()
+                .is_none_or(|numbers| numbers.contains(&number))
+        };
+        let from = |wanted: SourceWanted| match seen {
+            Seen::Queue(event) => wanted.is(event.source.into()),
+            // The device itself is the source.
+            Seen::Input(_) => wanted == SourceWanted::Class(uapi::CLASS_INPUT),
+        };
+        self.device
+            .as_ref()
+            .is_none_or(|wanted| wanted.as_os_str() == device)
+            && self.source.is_none_or(from)
+            && among(&self.types, type_)
+            && among(&self.codes, code)
+            && self.values.as_ref().is_none_or(|values| {
+                seen.input()
+                    .is_some_and(|input| values.contains(&input.value))
+            })
+    }
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Configurations of the daemon: what is accepted, and what is said of the rest.
+
+use std::fs;
+use std::path::PathBuf;
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+
+/// What `daemon --check` says of a file: status, output, errors without the path.
+fn check(text: &[u8]) -> (i32, String, String) {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("daemon.toml");
+    fs::write(&path, text).unwrap();
+    let output = Command::cargo_bin("evdev-client")
+        .unwrap()
+        .args(["daemon", "--check", "--config"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    let text = |bytes| {
+        let text = String::from_utf8(bytes).unwrap();
+        text.replace(path.to_str().unwrap(), "FILE")
+    };
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+const GOOD: &str = r#"
+[[device]]
+path = "/dev/evq"
+from = "oldest"
+
+[[device]]
+path = "/dev/input/event0"
+wait = true
+
+[hooks]
+running = 4
+time_limit = "10s"
+grace = "2s"
+stop = "1min"
+
+[metrics]
+listen = "unix:/run/evq/metrics.sock"
+
+[[rule]]
+name = "power"
+source = "input"
+type = "EV_KEY"
+code = ["KEY_POWER", 143]
+value = [1]
+run = ["/usr/bin/systemctl", "suspend"]
+time_limit = "500ms"
+
+[[rule]]
+name = "everything"
+append = "/var/log/evq/events.jsonl"
+
+[[rule]]
+name = "timers"
+device = "/dev/evq"
+source = "timer:0"
+log = true
+"#;
+
+#[test]
+fn a_good_file_is_accepted() {
+    let (status, stdout, stderr) = check(GOOD.as_bytes());
+    assert_eq!(
+        (status, stdout.as_str(), stderr.as_str()),
+        (0, "FILE: 2 devices, 3 rules\n", "")
+    );
+}
+
+/// Each of these in place of something good: where it is wrong, and what is said.
+#[test]
+fn what_is_wrong_is_named_with_its_place() {
+    let cases = [
+        (
+            "wait = true",
+            "wiat = true",
+            "FILE:8:1: unknown field `wiat`",
+        ),
+        ("wait = true", "wait = 3", "FILE:8:8: invalid type"),
+        ("wait = true", "wait = true wait", "FILE:8:8: "),
+        (
+            "running = 4",
+            "running = 0",
+            "FILE:11:11: at least one hook",
+        ),
+        ("running = 4", "running = -1", "FILE:11:11: "),
+        (
+            "running = 4",
+            "running = 99999999999999999999",
+            "FILE:11:11: ",
+        ),
+        ("\"10s\"", "\"10\"", "FILE:12:14: give a time above 0"),
+        ("\"10s\"", "\"0s\"", "FILE:12:14: give a time above 0"),
+        ("\"10s\"", "10", "FILE:12:14: invalid type"),
+        (
+            "unix:/run/evq/metrics.sock",
+            "0.0.0.0:80",
+            "FILE:17:10: give unix:/PATH",
+        ),
+        ("\"oldest\"", "\"new\"", "FILE:4:8: give newest, oldest"),
+        ("\"oldest\"", "0", "FILE:4:8: give newest, oldest"),
+        (
+            "\"/dev/evq\"\nfrom",
+            "\"evq\"\nfrom",
+            "FILE:3:8: give the whole path of a device",
+        ),
+        (
+            "\"/dev/input/event0\"",
+            "\"/dev/evq\"",
+            "FILE:7:8: this device is there already",
+        ),
+        (
+            "\"everything\"",
+            "\"power\"",
+            "FILE:29:8: another rule has this name",
+        ),
+        ("\"input\"", "\"keyboard\"", "FILE:21:10: give pid, pid:N"),
+        (
+            "\"EV_KEY\"",
+            "\"EV_KEYS\"",
+            "FILE:22:8: no type of an input event is called \"EV_KEYS\"",
+        ),
+        (
+            "\"KEY_POWER\"",
+            "\"EV_KEY\"",
+            "FILE:23:8: no code of an input event is called \"EV_KEY\"",
+        ),
+        ("143]", "65536]", "FILE:23:8: "),
+        (
+            "\"/usr/bin/systemctl\"",
+            "\"systemctl\"",
+            "FILE:25:7: give the whole path of a program",
+        ),
+        (
+            "[\"/usr/bin/systemctl\", \"suspend\"]",
+            "[]",
+            "FILE:25:7: give the whole path of a program",
+        ),
+        (
+            "\"suspend\"",
+            "\"sus\\u0000pend\"",
+            "FILE:25:7: an argument cannot contain a NUL",
+        ),
+        (
+            "log = true",
+            "log = false",
+            "FILE:32:1: a rule does one thing",
+        ),
+        (
+            "log = true",
+            "log = true\nappend = \"/x\"",
+            "FILE:32:1: a rule does one thing",
+        ),
+        (
+            "\"/var/log/evq/events.jsonl\"",
+            "\"events.jsonl\"",
+            "FILE:30:10: give the whole path of a file",
+        ),
+        (
+            "device = \"/dev/evq\"",
+            "device = \"/dev/evq2\"",
+            "FILE:34:10: no [[device]] has this path",
+        ),
+    ];
+    for (good, bad, said) in cases {
+        assert_eq!(GOOD.matches(good).count(), 1, "{good}");
+        let (status, stdout, stderr) = check(GOOD.replace(good, bad).as_bytes());
+        assert_eq!((status, stdout.as_str()), (2, ""), "{bad}: {stderr}");
+        let expected = format!("evdev-client: {said}");
+        assert!(stderr.starts_with(&expected), "{bad}: {stderr}");
+    }
+}
+
+#[test]
+fn files_that_are_none_are_refused() {
+    let (status, _, stderr) = check(b"");
+    assert_eq!(status, 2);
+    assert!(
+        stderr.contains("FILE: there is nothing to watch"),
+        "{stderr}"
+    );
+    let (status, _, stderr) = check(b"[[device]]\n# \xff\xfe\n");
+    assert_eq!(status, 2);
+    assert!(stderr.contains("FILE:2:3: this is no text"), "{stderr}");
+    let (status, _, stderr) = check("# ää \u{0}\n".as_bytes());
+    assert_eq!(status, 2);
+    assert!(stderr.contains("FILE:1:6: "), "{stderr}");
+}
+
+#[test]
+fn a_file_that_is_missing_is_named() {
+    let output = Command::cargo_bin("evdev-client")
+        .unwrap()
+        .args(["daemon", "--config", "/nonexistent/daemon.toml"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains("/nonexistent/daemon.toml: cannot read it: No such file"),
+        "{stderr}"
+    );
+}
+
+/// Every prefix of a good file, and the file with any byte replaced, is
+/// accepted or refused with a place; nothing panics.
+#[test]
+fn torn_and_garbled_files_do_not_panic() {
+    let mut files: Vec<PathBuf> = Vec::new();
+    let directory = TempDir::new().unwrap();
+    for at in (0..GOOD.len()).step_by(37) {
+        let mut garbled = GOOD.as_bytes().to_vec();
+        garbled[at] = 0xc3;
+        for (name, bytes) in [("torn", &GOOD.as_bytes()[..at]), ("garbled", &garbled)] {
+            let path = directory.path().join(format!("{name}-{at}"));
+            fs::write(&path, bytes).unwrap();
+            files.push(path);
+        }
+    }
+    for path in files {
+        let output = Command::cargo_bin("evdev-client")
+            .unwrap()
+            .args(["daemon", "--check", "--config"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        match output.status.code() {
+            Some(0) => assert_eq!(stderr, ""),
+            Some(2) => assert!(stderr.contains(path.to_str().unwrap()), "{stderr}"),
+            _ => panic!("{}: {stderr}", path.display()),
+        }
+    }
+}
