@@ -9,7 +9,7 @@ pub(super) const HELP: &str = "\
 Exit status:
   0      done: the count was reached, all was sent, or the reader of a pipe left
   1      failed; a message on standard error says on what, why, and what to do
-  2      wrong arguments, or a bad line in the input of `send`
+  2      wrong arguments, or a bad line in the input of `send` or `convert`
   3      nothing came within --idle-timeout
   4      what `explain` shows came out otherwise than it should
   128+N  ended by signal N: 130 for SIGINT (Ctrl-C), 143 for SIGTERM";

@@ -2,6 +2,7 @@
 //! Events as JSON, one object per line: `docs/event.schema.json`.
 
 use evq::input::{Input, Stamped};
+use evq::recording::Segment;
 use evq::{Event, Source};
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ pub(super) const VERSION: u32 = 1;
 /// One event. Absent fields do not apply: an input device has no sequence
 /// numbers.
 #[derive(Serialize)]
-struct Line<'a> {
+struct EventLine<'a> {
     v: u32,
     device: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,10 +33,9 @@ struct Line<'a> {
     text: &'a str,
 }
 
-/// What makes an event again; the rest of a [`Line`] follows from it.
+/// What makes an event again; the rest of an [`EventLine`] follows from it.
 #[derive(Deserialize)]
 struct Parsed {
-    v: u32,
     device: String,
     seq: Option<u64>,
     time_ns: u64,
@@ -52,9 +52,9 @@ pub(super) fn line(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("strings and numbers always serialise")
 }
 
-/// An event of a queue, as [`line`] writes it.
+/// An event of a queue.
 pub(super) fn event(device: &str, event: &Event) -> String {
-    line(&Line {
+    line(&EventLine {
         v: VERSION,
         device,
         seq: Some(event.seq),
@@ -71,7 +71,7 @@ pub(super) fn event(device: &str, event: &Event) -> String {
 
 /// An event of an input device; `source` is the last part of its path.
 pub(super) fn input(device: &str, source: &str, stamped: &Stamped) -> String {
-    line(&Line {
+    line(&EventLine {
         v: VERSION,
         device,
         seq: None,
@@ -86,21 +86,88 @@ pub(super) fn input(device: &str, source: &str, stamped: &Stamped) -> String {
     })
 }
 
-/// The reverse of [`event`]: the device and the event. Unknown fields are those
-/// of a later minor change and do not matter; the error says what is wrong.
-#[cfg_attr(not(test), expect(dead_code, reason = "`convert` is about to use it"))]
-pub(super) fn parse_event(line: &str) -> Result<(String, Event), String> {
-    let parsed: Parsed = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    if parsed.v != VERSION {
-        return Err(format!(
-            "v is {}: this program knows version {VERSION}",
-            parsed.v
-        ));
+/// Which queue the events that follow come from.
+#[derive(Deserialize, Serialize)]
+struct SegmentLine {
+    v: u32,
+    segment: SegmentFields,
+}
+
+/// Text: JSON numbers are not exact beyond 53 bits everywhere.
+#[derive(Deserialize, Serialize)]
+struct SegmentFields {
+    device: String,
+    abi: u32,
+    instance: String,
+    boot_id: String,
+    monotonic_ns: u64,
+    realtime_ns: u64,
+    next: u64,
+}
+
+/// The beginning of a segment of a recording.
+pub(super) fn segment(segment: &Segment) -> String {
+    line(&SegmentLine {
+        v: VERSION,
+        segment: SegmentFields {
+            device: segment.device.clone(),
+            abi: segment.abi,
+            instance: format!("{:016x}", segment.instance),
+            boot_id: format!("{:032x}", segment.boot_id),
+            monotonic_ns: segment.monotonic_ns,
+            realtime_ns: segment.realtime_ns,
+            next: segment.next,
+        },
+    })
+}
+
+/// A line that was read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// An event of a queue, and which.
+    Event(String, Event),
+    /// The beginning of a segment.
+    Segment(Segment),
+    /// That somebody was ready.
+    Banner,
+}
+
+/// The reverse of [`event`] and [`segment`]. Fields that are not known do not
+/// matter: they may have been added since. The error says what is wrong.
+pub(super) fn parse(text: &str) -> Result<Line, String> {
+    let value: serde_json::Value = serde_json::from_str(text).map_err(said)?;
+    match value.get("v") {
+        Some(v) if *v == VERSION => {}
+        Some(v) => return Err(format!("v is {v}: this program knows version {VERSION}")),
+        None => return Err("v, the version, is missing".into()),
     }
+    if value.get("watching").is_some() {
+        Ok(Line::Banner)
+    } else if value.get("segment").is_some() {
+        parse_segment(serde_json::from_value(value).map_err(said)?).map(Line::Segment)
+    } else {
+        let parsed = serde_json::from_value(value).map_err(said)?;
+        parse_event(parsed).map(|(device, event)| Line::Event(device, event))
+    }
+}
+
+/// Where in the line, and what.
+fn said(error: serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" at line 1 column ") {
+        Some((what, column)) => format!("column {column}: {what}"),
+        None => text,
+    }
+}
+
+fn parse_event(parsed: Parsed) -> Result<(String, Event), String> {
     let (Some(seq), Some(data)) = (parsed.seq, parsed.data) else {
         let what = "seq or data is missing: this is no event of a queue (an input device has none)";
         return Err(what.into());
     };
+    if seq == 0 {
+        return Err("seq is 0: numbers begin with 1".into());
+    }
     let source: Source = parsed.source.parse()?;
     let data = hex::decode(&data).map_err(|wrong| format!("data: {}", wrong.what))?;
     let event = Event {
@@ -111,6 +178,33 @@ pub(super) fn parse_event(line: &str) -> Result<(String, Event), String> {
         ..Event::new(parsed.type_, parsed.code, &data).expect("the length was checked")
     };
     Ok((parsed.device, event))
+}
+
+fn parse_segment(line: SegmentLine) -> Result<Segment, String> {
+    let fields = line.segment;
+    if fields.next == 0 {
+        return Err("next is 0: numbers begin with 1".into());
+    }
+    // from_str_radix would take a sign.
+    let wrong = |name, text: &str| format!("{name} is {text:?}: expected hex digits");
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let instance = u64::from_str_radix(&fields.instance, 16)
+        .ok()
+        .filter(|_| digits(&fields.instance))
+        .ok_or_else(|| wrong("instance", &fields.instance))?;
+    let boot_id = u128::from_str_radix(&fields.boot_id, 16)
+        .ok()
+        .filter(|_| digits(&fields.boot_id))
+        .ok_or_else(|| wrong("boot_id", &fields.boot_id))?;
+    Ok(Segment {
+        device: fields.device,
+        abi: fields.abi,
+        instance,
+        boot_id,
+        monotonic_ns: fields.monotonic_ns,
+        realtime_ns: fields.realtime_ns,
+        next: fields.next,
+    })
 }
 
 #[cfg(test)]
@@ -156,20 +250,29 @@ pub(super) mod tests {
     proptest! {
         #[test]
         fn events_go_both_ways(
-            seq: u64, time_ns: u64, source: u32, type_: u16, code: u16, lost: u32,
+            seq in 1_u64.., time_ns: u64, source: u32, type_: u16, code: u16, lost: u32,
             data in proptest::collection::vec(any::<u8>(), 0..=32),
         ) {
             let there = Event { seq, time_ns, source, lost, ..Event::new(type_, code, &data).unwrap() };
             let line = event("/dev/evq", &there);
-            if seq > 0 {
-                assert_documented(&line);
-            }
-            prop_assert_eq!(parse_event(&line), Ok(("/dev/evq".into(), there)));
+            assert_documented(&line);
+            prop_assert_eq!(parse(&line), Ok(Line::Event("/dev/evq".into(), there)));
+        }
+
+        #[test]
+        fn segments_go_both_ways(
+            device: String, abi: u32, instance: u64, boot_id: u128, monotonic_ns: u64,
+            realtime_ns: u64, next in 1_u64..,
+        ) {
+            let there = Segment { device, abi, instance, boot_id, monotonic_ns, realtime_ns, next };
+            let line = segment(&there);
+            assert_documented(&line);
+            prop_assert_eq!(parse(&line), Ok(Line::Segment(there)));
         }
 
         #[test]
         fn garbage_is_an_error_not_a_panic(line in ".*") {
-            prop_assert!(parse_event(&line).is_err());
+            prop_assert!(parse(&line).is_err());
         }
     }
 
@@ -200,7 +303,10 @@ pub(super) mod tests {
         let good = event("/dev/evq", &key());
         for (from, to, wanted) in [
             ("\"v\":1", "\"v\":2", "v is 2"),
+            ("{\"v\"", "{{\"v\"", "column 2"),
+            ("\"v\":1,", "", "v, the version"),
             ("\"seq\":18,", "", "seq or data is missing"),
+            ("\"seq\":18", "\"seq\":0", "seq is 0"),
             ("01000000", "0100000g", "hex digit"),
             ("01000000", &"00".repeat(33), "at most 32"),
             ("input:0", "input:70000", "input:70000"),
@@ -209,7 +315,7 @@ pub(super) mod tests {
         ] {
             let bad = good.replacen(from, to, 1);
             assert_ne!(bad, good);
-            let error = parse_event(&bad).unwrap_err();
+            let error = parse(&bad).unwrap_err();
             assert!(error.contains(wanted), "{bad}: {error}");
         }
     }

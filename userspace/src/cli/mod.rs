@@ -3,6 +3,7 @@
 
 #[cfg(feature = "bench")]
 mod bench;
+mod convert;
 #[cfg(feature = "daemon")]
 mod daemon;
 mod describe;
@@ -13,6 +14,8 @@ mod info;
 mod json;
 mod output;
 mod process;
+mod record;
+mod replay;
 mod script;
 mod send;
 mod watch;
@@ -21,10 +24,11 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use evq::recording;
 
 use exit::Exit;
 
-/// Watches, sends and inspects the events of /dev/evq and of input devices.
+/// Watches, sends, records and inspects the events of /dev/evq and of input devices.
 #[derive(Debug, Parser)]
 #[command(name = "evdev-client", version, after_help = exit::HELP)]
 struct Cli {
@@ -37,6 +41,9 @@ enum Command {
     Watch(watch::Args),
     Send(send::Args),
     Info(info::Args),
+    Record(record::Args),
+    Replay(replay::Args),
+    Convert(convert::Args),
     #[cfg(feature = "daemon")]
     Daemon(daemon::Args),
     Explain(explain::Args),
@@ -58,6 +65,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Watch(args) => watch::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Info(args) => info::run(&args),
+        Command::Record(args) => record::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Convert(args) => convert::run(&args),
         #[cfg(feature = "daemon")]
         Command::Daemon(args) => daemon::run(&args),
         Command::Explain(args) => explain::run(&args),
@@ -76,9 +86,11 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    let io = match error.downcast_ref() {
+        Some(recording::Error::Io { why, .. }) => Some(why),
+        _ => error.downcast_ref::<io::Error>(),
+    };
+    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]

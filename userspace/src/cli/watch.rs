@@ -69,7 +69,7 @@ pub(super) fn kinds() -> impl clap::builder::TypedValueParser<Value = Kind> {
         .map(|name| name.parse().expect("a possible value is a mechanism"))
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
         .map_err(|_| "give a number of seconds, such as 0.5")?;

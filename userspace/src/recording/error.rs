@@ -13,14 +13,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A system call.
-    #[error("cannot {action} {name}: {source}{}", remedy(source))]
+    #[error("cannot {action} {name}: {why}{}", remedy(why))]
     Io {
         /// "open", "read", "write to" and the like.
         action: &'static str,
         /// The file.
         name: String,
         /// What the system said.
-        source: io::Error,
+        why: io::Error,
     },
 
     /// The file begins with something else.
@@ -100,11 +100,7 @@ impl Error {
     /// `Error::Io` as a closure for `map_err`.
     pub(super) fn io(action: &'static str, name: &str) -> impl FnOnce(io::Error) -> Error {
         let name = name.to_owned();
-        move |source| Error::Io {
-            action,
-            name,
-            source,
-        }
+        move |why| Error::Io { action, name, why }
     }
 }
 

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `convert` and `replay` where there is no queue: files, pipes, bad input.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use evq::recording::{Item, Reader, Segment, Writer};
+use evq::Event;
+use tempfile::TempDir;
+
+struct Said {
+    status: i32,
+    stdout: String,
+    stderr: String,
+}
+
+fn run(args: &[&str], stdin: &str) -> Said {
+    let output = Command::cargo_bin("evdev-client")
+        .unwrap()
+        .args(args)
+        .write_stdin(stdin)
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Said {
+        status: output.status.code().unwrap(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
+}
+
+/// Two segments of three events each; one event says that two were lost.
+fn sample(folder: &TempDir) -> (PathBuf, Vec<Item>) {
+    let mut items = Vec::new();
+    let mut writer = Writer::new(Vec::new(), "a test").unwrap();
+    for (device, first) in [("/dev/evq", 5), ("/dev/evq-other", 1)] {
+        let segment = Segment {
+            instance: 0xfedc_ba98_7654_3210,
+            boot_id: 0x0123,
+            monotonic_ns: 10,
+            realtime_ns: 1_700_000_000_000_000_000,
+            ..Segment::unknown(device, first)
+        };
+        let mut events = [first, first + 1, first + 4].map(|seq| Event {
+            seq,
+            time_ns: seq * 1_000_000,
+            source: 0x8001_0000,
+            ..Event::new(1, 30, &1_i32.to_ne_bytes()).unwrap()
+        });
+        events[2].lost = 2;
+        writer.begin(&segment).unwrap();
+        writer.append(&events).unwrap();
+        items.push(Item::Segment(segment));
+        items.extend(events.map(Item::Event));
+    }
+    let path = folder.path().join("sample.evq");
+    fs::write(&path, writer.get_mut()).unwrap();
+    (path, items)
+}
+
+fn items(path: &Path) -> Vec<Item> {
+    Reader::open(path).unwrap().map(Result::unwrap).collect()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn there_and_back() {
+    let folder = TempDir::new().unwrap();
+    let (path, expected) = sample(&folder);
+    let lines = run(&["convert", text(&path)], "");
+    assert_eq!((lines.status, lines.stderr.as_str()), (0, ""));
+    assert_eq!(lines.stdout.lines().count(), expected.len());
+    let back = folder.path().join("back.evq");
+    // By a pipe, with an empty line and a banner in between.
+    let banner = r#"{"v":1,"watching":["/dev/evq"],"via":"sigio"}"#;
+    let stdin = format!("{banner}\n\n{}", lines.stdout);
+    let said = run(&["convert", "-", text(&back)], &stdin);
+    assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+    assert_eq!(items(&back), expected);
+}
+
+/// What `watch` prints has no segments: what is known of them follows.
+#[test]
+fn lines_of_watch_are_a_recording_too() {
+    let folder = TempDir::new().unwrap();
+    let (path, expected) = sample(&folder);
+    let lines = run(&["convert", text(&path)], "").stdout;
+    // The third event alone, before which two were lost.
+    let line = lines.lines().nth(3).unwrap();
+    let back = folder.path().join("back.evq");
+    assert_eq!(run(&["convert", "-", text(&back)], line).status, 0);
+    let unknown = Item::Segment(Segment::unknown("/dev/evq", 7));
+    assert_eq!(items(&back), [unknown, expected[3].clone()]);
+}
+
+/// C7: the line and what is wrong with it; the lines before it are kept.
+#[test]
+fn a_bad_line_is_named_and_those_before_it_are_converted() {
+    let folder = TempDir::new().unwrap();
+    let (path, expected) = sample(&folder);
+    let lines = run(&["convert", text(&path)], "").stdout;
+    let good: Vec<&str> = lines.lines().take(3).collect();
+    let long = format!("{{\"v\":1,\"x\":\"{}\"}}", "x".repeat(100_000));
+    for (bad, wanted) in [
+        ("{\"v\":1", "column"),
+        ("{\"v\":9}", "v is 9"),
+        ("\u{1}\u{fffd}", "column 1"),
+        (good[1], "seq is 5: a number from 7 on"),
+        (
+            &good[1]
+                .replace("/dev/evq", "/dev/evq2")
+                .replace(":5,", ":7,"),
+            "one device at a time",
+        ),
+        (&good[1].replace("input:0", "mouse"), "mouse"),
+        (&good[1].replace("01000000", &"00".repeat(33)), "at most 32"),
+        (&good[0].replace("\"next\":5", "\"next\":0"), "next is 0"),
+        (&good[0].replace("fedcba", "+edcba"), "hex digits"),
+        (&long, "longer than 65536 bytes"),
+    ] {
+        let back = folder.path().join("back.evq");
+        let stdin = format!("{}\n{bad}\n", good.join("\n"));
+        let said = run(&["convert", "-", text(&back)], &stdin);
+        assert_eq!(said.status, 2, "{bad}: {}", said.stderr);
+        for wanted in ["standard input, line 4: ", wanted] {
+            assert!(said.stderr.contains(wanted), "{wanted} in {}", said.stderr);
+        }
+        assert_eq!(items(&back), expected[..3], "{bad}");
+        fs::remove_file(&back).unwrap();
+    }
+}
+
+/// C7: what is whole is converted and replayed, then it says where it ends.
+#[test]
+fn a_damaged_recording_gives_what_is_whole() {
+    let folder = TempDir::new().unwrap();
+    let (path, expected) = sample(&folder);
+    let whole = fs::read(&path).unwrap();
+    let mut damaged = whole.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    for (bytes, wanted) in [
+        (&whole[..whole.len() - 1], "ends in the middle of a frame"),
+        (&damaged, "is damaged in the frame at byte"),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let mut found = Vec::new();
+        for command in ["convert", "replay"] {
+            let said = run(&[command, text(&path)], "");
+            assert_eq!(said.status, 1, "{command}");
+            for wanted in [text(&path), wanted] {
+                assert!(said.stderr.contains(wanted), "{wanted} in {}", said.stderr);
+            }
+            found.push(said.stdout.lines().count());
+        }
+        // Two segments and the events of the first; and a line for its loss.
+        let events = expected.len() - 3;
+        assert_eq!(found, [events, 4], "{wanted}");
+    }
+}
+
+#[test]
+fn a_replay_prints_what_watch_would() {
+    let folder = TempDir::new().unwrap();
+    let (path, _) = sample(&folder);
+    let said = run(&["replay", text(&path), "--speed", "max"], "");
+    assert_eq!(said.status, 0, "{}", said.stderr);
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    assert_eq!(lines.len(), 8);
+    assert!(
+        lines[0].ends_with("input:0   EV_KEY KEY_A press"),
+        "{lines:?}"
+    );
+    assert_eq!(lines[2], "lost 2 just before 9");
+    assert!(said.stderr.contains("replayed 6 events"), "{}", said.stderr);
+    assert!(said.stderr.contains("4 were lost"), "{}", said.stderr);
+    // As JSON it is the events of the conversion.
+    let json = run(
+        &["replay", text(&path), "--speed", "9", "--format", "json"],
+        "",
+    );
+    let converted = run(&["convert", text(&path)], "").stdout;
+    let events = converted.lines().filter(|line| !line.contains("segment"));
+    assert_eq!(
+        json.stdout.lines().collect::<Vec<_>>(),
+        events.collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn nothing_is_overwritten_and_other_files_are_named() {
+    let folder = TempDir::new().unwrap();
+    let (path, _) = sample(&folder);
+    let letter = folder.path().join("letter.txt");
+    fs::write(&letter, "Dear all").unwrap();
+    let there = run(&["convert", text(&path), text(&letter)], "");
+    assert_eq!(there.status, 1);
+    assert!(
+        there.stderr.contains("letter.txt") && there.stderr.contains("another name"),
+        "{}",
+        there.stderr
+    );
+    assert_eq!(fs::read(&letter).unwrap(), b"Dear all");
+    let said = run(&["replay", text(&letter)], "");
+    assert_eq!(said.status, 1);
+    assert!(
+        said.stderr.contains("letter.txt is no recording"),
+        "{}",
+        said.stderr
+    );
+    let said = run(&["convert", "/nonexistent/x"], "");
+    assert_eq!(said.status, 1);
+    assert!(said.stderr.contains("/nonexistent/x"), "{}", said.stderr);
+}
+
+/// C6, C7: a full disk is named, a reader that has gone is no error.
+#[test]
+fn full_disks_and_closed_pipes() {
+    let folder = TempDir::new().unwrap();
+    let (path, _) = sample(&folder);
+    for command in ["convert", "replay"] {
+        let program = assert_cmd::cargo::cargo_bin("evdev-client");
+        let to = |stdout: fs::File| {
+            std::process::Command::new(&program)
+                .args([command, text(&path)])
+                .stdout(stdout)
+                .output()
+                .unwrap()
+        };
+        let full = to(fs::File::options().write(true).open("/dev/full").unwrap());
+        let errors = String::from_utf8_lossy(&full.stderr);
+        assert_eq!(full.status.code(), Some(1), "{errors}");
+        assert!(errors.contains("No space left"), "{errors}");
+        let (reader, writer) = nix::unistd::pipe().unwrap();
+        drop(reader);
+        let closed = to(writer.into());
+        let errors = String::from_utf8_lossy(&closed.stderr);
+        assert_eq!(closed.status.code(), Some(0), "{errors}");
+        assert!(!errors.contains("roken pipe"), "{errors}");
+    }
+}
