@@ -34,6 +34,7 @@ mod owner;
 mod permission;
 mod poll;
 mod read;
+mod recording;
 mod retire;
 mod select;
 mod share;

@@ -2,11 +2,14 @@
 //! `convert` and `replay` where there is no queue: files, pipes, bad input.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use evq::recording::{Item, Reader, Segment, Writer};
 use evq::Event;
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 struct Said {
@@ -138,27 +141,36 @@ fn a_bad_line_is_named_and_those_before_it_are_converted() {
 #[test]
 fn a_damaged_recording_gives_what_is_whole() {
     let folder = TempDir::new().unwrap();
-    let (path, expected) = sample(&folder);
+    let (path, _) = sample(&folder);
     let whole = fs::read(&path).unwrap();
     let mut damaged = whole.clone();
     *damaged.last_mut().unwrap() ^= 1;
-    for (bytes, wanted) in [
-        (&whole[..whole.len() - 1], "ends in the middle of a frame"),
-        (&damaged, "is damaged in the frame at byte"),
+    // Within the second segment, when the events of the first wait for the next.
+    let second = whole.windows(14).position(|w| w == b"/dev/evq-other");
+    let middle = &whole[..second.unwrap()];
+    for (bytes, wanted, segments) in [
+        (
+            &whole[..whole.len() - 1],
+            "ends in the middle of a frame",
+            2,
+        ),
+        (&damaged, "is damaged in the frame at byte", 2),
+        (middle, "ends in the middle of a frame", 1),
     ] {
         fs::write(&path, bytes).unwrap();
         let mut found = Vec::new();
         for command in ["convert", "replay"] {
-            let said = run(&[command, text(&path)], "");
+            let fast = ["--speed", "max"];
+            let fast = if command == "replay" { &fast[..] } else { &[] };
+            let said = run(&[&[command, text(&path)], fast].concat(), "");
             assert_eq!(said.status, 1, "{command}");
             for wanted in [text(&path), wanted] {
                 assert!(said.stderr.contains(wanted), "{wanted} in {}", said.stderr);
             }
             found.push(said.stdout.lines().count());
         }
-        // Two segments and the events of the first; and a line for its loss.
-        let events = expected.len() - 3;
-        assert_eq!(found, [events, 4], "{wanted}");
+        // The events of the first segment; and a line for its loss.
+        assert_eq!(found, [segments + 3, 4], "{wanted}");
     }
 }
 
@@ -221,11 +233,21 @@ fn nothing_is_overwritten_and_other_files_are_named() {
 fn full_disks_and_closed_pipes() {
     let folder = TempDir::new().unwrap();
     let (path, _) = sample(&folder);
-    for command in ["convert", "replay"] {
+    let lines = folder.path().join("lines.json");
+    // More than any buffer on the way holds.
+    let event = run(&["convert", text(&path)], "")
+        .stdout
+        .lines()
+        .nth(1)
+        .unwrap()
+        .to_owned();
+    let many = (5..5000).map(|seq| event.replace("\"seq\":5", &format!("\"seq\":{seq}")) + "\n");
+    fs::write(&lines, many.collect::<String>()).unwrap();
+    for (command, path) in [("convert", &path), ("replay", &path), ("convert", &lines)] {
         let program = assert_cmd::cargo::cargo_bin("evdev-client");
         let to = |stdout: fs::File| {
             std::process::Command::new(&program)
-                .args([command, text(&path)])
+                .args([command, text(path)])
                 .stdout(stdout)
                 .output()
                 .unwrap()
@@ -241,4 +263,38 @@ fn full_disks_and_closed_pipes() {
         assert_eq!(closed.status.code(), Some(0), "{errors}");
         assert!(!errors.contains("roken pipe"), "{errors}");
     }
+}
+
+/// C5: a signal ends it in the middle of a pause; what it has done is told.
+#[test]
+fn a_signal_ends_a_replay_that_waits() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("slow.evq");
+    let mut writer = Writer::new(Vec::new(), "a test").unwrap();
+    writer.begin(&Segment::unknown("/dev/evq", 1)).unwrap();
+    let events = [1, 2].map(|seq| Event {
+        seq,
+        // An hour, and at half the speed two.
+        time_ns: seq * 3_600_000_000_000,
+        ..Event::default()
+    });
+    writer.append(&events).unwrap();
+    fs::write(&path, writer.get_mut()).unwrap();
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("evdev-client"))
+        .args(["replay", text(&path), "--speed", "0.5"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    assert!(line.contains("type 0 code 0"), "{line}");
+    let pid = Pid::from_raw(child.id().try_into().unwrap());
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert_eq!(stdout.read_line(&mut line).unwrap(), 0, "{line}");
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(143), "{errors}");
+    assert!(errors.contains("replayed 1 event "), "{errors}");
 }

@@ -85,7 +85,7 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).expect("the client writes text")
 }
 
-/// `evdev-client watch`, armed: the banner is what says so.
+/// `evdev-client watch` or `record`, armed: the banner is what says so.
 pub(crate) struct Watch {
     child: Child,
     stdout: BufReader<ChildStdout>,
@@ -98,7 +98,20 @@ impl Watch {
     }
 
     pub(crate) fn start_with(arguments: &[&str], change: impl FnOnce(&mut Command)) -> Self {
-        let mut command = client(&["watch", "--banner"]);
+        Self::start_as("watch", "watching", arguments, change)
+    }
+
+    pub(crate) fn record(arguments: &[&str]) -> Self {
+        Self::start_as("record", "recording", arguments, |_| ())
+    }
+
+    fn start_as(
+        command: &str,
+        ready: &str,
+        arguments: &[&str],
+        change: impl FnOnce(&mut Command),
+    ) -> Self {
+        let mut command = client(&[command, "--banner"]);
         command
             .args(arguments)
             .stdout(Stdio::piped())
@@ -110,7 +123,7 @@ impl Watch {
         let mut stdout = BufReader::new(child.stdout.take().expect("it is a pipe"));
         let mut banner = String::new();
         stdout.read_line(&mut banner).expect("reading the banner");
-        if !banner.contains("watching") {
+        if !banner.contains(ready) {
             let mut errors = String::new();
             let _ = child
                 .stderr
@@ -149,6 +162,11 @@ impl Watch {
     /// Closes the reading end of its output, as `head` does.
     pub(crate) fn close_output(self) -> Child {
         self.child
+    }
+
+    /// Waits for its end, however it came.
+    pub(crate) fn ended(mut self) {
+        self.child.wait().expect("waiting for it");
     }
 
     /// Reads all that it still says.
