@@ -28,6 +28,8 @@ fn c1_the_iterator_waits_by_any_mechanism() {
         let (queue, mut writer) = carrier.open();
         let before = flags(&queue);
         let mut events = queue.events_via(kind).unwrap();
+        let nonblocking = flags(&queue) & libc::O_NONBLOCK != 0;
+        assert_eq!(nonblocking, kind.drains(), "{kind} is what waits");
         let poster = thread::spawn(move || {
             for seq in 1..=COUNT {
                 post(&mut writer, [seq]);
