@@ -81,6 +81,25 @@ pub enum Error {
         errno: Errno,
     },
 
+    /// It works, but nothing can tell when to read it.
+    #[error(
+        "{name} is neither an event queue nor an input device, a terminal, a pipe or a socket: \
+         nothing there tells when to read; read it directly, or send it through a pipe"
+    )]
+    NoSource {
+        /// What messages call it.
+        name: String,
+    },
+
+    /// A socket that nobody can read from by connecting.
+    #[error("cannot connect to {}: {errno}; {}", path.display(), connect_remedy(*.errno))]
+    Connect {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        errno: Errno,
+    },
+
     /// Kernel module and library speak different versions.
     #[error(
         "{name} speaks version {found} of the queue's interface, this program version {}; \
@@ -207,6 +226,19 @@ pub enum Error {
     },
 }
 
+fn connect_remedy(errno: Errno) -> &'static str {
+    match errno {
+        Errno::ECONNREFUSED => "nobody listens there: start the program that does",
+        Errno::EPROTOTYPE => {
+            "it is a datagram socket, whose owner does not know whom to send to: \
+             give a stream or seqpacket socket, or a FIFO"
+        }
+        Errno::EACCES | Errno::EPERM => "connecting needs the right to write to it",
+        Errno::EAGAIN => "too many others are waiting to be let in; try again",
+        _ => "check the path",
+    }
+}
+
 impl Error {
     /// `Error::System` as a closure for `map_err`.
     pub(crate) fn system(
@@ -232,6 +264,7 @@ impl Error {
             Error::Open { errno, .. }
             | Error::NotAQueue { errno, .. }
             | Error::NotAnInput { errno, .. }
+            | Error::Connect { errno, .. }
             | Error::System { errno, .. } => Some(*errno),
             _ => None,
         }

@@ -55,6 +55,7 @@
 //! in files, `cli` and `bench` belong to the program. The library needs none of them.
 
 mod any;
+pub mod bytes;
 pub mod device;
 mod error;
 mod events;
@@ -66,17 +67,20 @@ mod signals;
 mod source;
 #[doc(hidden)]
 pub mod sys;
+pub mod timer;
 pub mod uapi;
 pub mod via;
 mod watcher;
 
-pub use any::AnyDevice;
+pub use any::{AnyDevice, AnySource};
+pub use bytes::Bytes;
 pub use device::{Filled, Options, Position, Queue};
 pub use error::{Error, Result};
 pub use events::Events;
 pub use mapped::Mapped;
 pub use signals::{unblock_in_child, StopSignals};
 pub use source::Source;
+pub use timer::Timer;
 pub use uapi::{Event, Info, Match};
 #[cfg(feature = "tokio")]
 pub use via::stream::EventStream;

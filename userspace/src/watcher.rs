@@ -8,7 +8,7 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::via::{Kind, Via};
 
 /// Names a source of one [`Watcher`].
@@ -24,6 +24,8 @@ pub struct Watcher {
     via: Box<dyn Via>,
     pending: Vec<Token>,
     ready: Vec<Token>,
+    /// Those that are watched beside the armed ones.
+    beside: Vec<Token>,
 }
 
 impl Watcher {
@@ -38,6 +40,7 @@ impl Watcher {
             via: kind.build()?,
             pending: Vec::new(),
             ready: Vec::new(),
+            beside: Vec::new(),
         })
     }
 
@@ -72,13 +75,39 @@ impl Watcher {
     ///
     /// [`crate::Error::System`].
     pub fn also(&mut self, fd: impl AsFd, name: &str) -> Result<Token> {
-        self.via.also(fd.as_fd(), name)
+        let token = self.via.also(fd.as_fd(), name)?;
+        self.beside.push(token);
+        Ok(token)
+    }
+
+    /// Arms a source; where the mechanism needs signals and the descriptor has
+    /// none to give (a timerfd, an eventfd: setting `O_ASYNC` succeeds and does
+    /// nothing, U3), watches it beside the armed ones instead.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Watcher::arm`] but [`crate::Error::NoAsync`], and of
+    /// [`Watcher::also`].
+    pub fn arm_or_also(&mut self, fd: impl AsFd, name: &str) -> Result<Token> {
+        match self.arm(fd.as_fd(), name) {
+            Err(Error::NoAsync { .. }) => self.also(fd, name),
+            armed => armed,
+        }
+    }
+
+    /// Whether this source is to be read until it is empty when it is reported.
+    /// If not (it is watched beside the armed ones, or by [`Kind::Blocking`]),
+    /// one read follows each report.
+    #[must_use]
+    pub fn drains(&self, token: Token) -> bool {
+        self.kind().drains() && !self.beside.contains(&token)
     }
 
     /// Ends the watch of one source and puts its file description back as it
     /// was.
     pub fn disarm(&mut self, token: Token) {
         self.pending.retain(|&other| other != token);
+        self.beside.retain(|&other| other != token);
         self.via.disarm(token);
     }
 
@@ -120,7 +149,7 @@ impl Watcher {
 
     /// Tells that reading of this source stopped before it was empty.
     pub fn more(&mut self, token: Token) {
-        if self.kind().drains() {
+        if self.drains(token) {
             self.pending.push(token);
         }
     }

@@ -50,7 +50,7 @@ fn c7_other_devices_are_refused() {
     let (status, _, stderr) = run(&["watch", "--device", "/dev/null"]);
     assert_eq!(status, 1);
     assert!(
-        stderr.contains("/dev/null is neither an event queue nor an input device"),
+        stderr.contains("/dev/null is neither an event queue nor an input device, a terminal"),
         "{stderr}"
     );
     let (status, _, stderr) = run(&["info", "--device", "/dev/null"]);

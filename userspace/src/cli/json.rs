@@ -6,15 +6,15 @@ use evq::recording::Segment;
 use evq::{Event, Source};
 use serde::{Deserialize, Serialize};
 
-use super::describe::describe;
+use super::describe::{describe, describe_bytes, describe_ticks};
 use super::hex;
 
 /// Version of the objects (`v`); fields may be added without a new one.
 pub(super) const VERSION: u32 = 1;
 
 /// One event. Absent fields do not apply: an input device has no sequence
-/// numbers.
-#[derive(Serialize)]
+/// numbers, and bytes have no type.
+#[derive(Default, Serialize)]
 struct EventLine<'a> {
     v: u32,
     device: &'a str,
@@ -22,10 +22,11 @@ struct EventLine<'a> {
     seq: Option<u64>,
     time_ns: u64,
     source: &'a str,
-    #[serde(rename = "type")]
-    type_: u16,
-    code: u16,
-    lost: u32,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    type_: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<u16>,
+    lost: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,9 +61,9 @@ pub(super) fn event(device: &str, event: &Event) -> String {
         seq: Some(event.seq),
         time_ns: event.time_ns,
         source: &Source::from(event.source).to_string(),
-        type_: event.type_,
-        code: event.code,
-        lost: event.lost,
+        type_: Some(event.type_),
+        code: Some(event.code),
+        lost: event.lost.into(),
         value: Input::from_event(event).map(|input| input.value),
         data: Some(hex::encode(event.payload())),
         text: &describe(event),
@@ -74,15 +75,40 @@ pub(super) fn input(device: &str, source: &str, stamped: &Stamped) -> String {
     line(&EventLine {
         v: VERSION,
         device,
-        seq: None,
         time_ns: stamped.time_ns,
         source,
-        type_: stamped.input.type_,
-        code: stamped.input.code,
-        lost: 0,
+        type_: Some(stamped.input.type_),
+        code: Some(stamped.input.code),
         value: Some(stamped.input.value),
-        data: None,
         text: &stamped.input.to_string(),
+        ..EventLine::default()
+    })
+}
+
+/// A line of a source of bytes, or a piece of one; or a message.
+pub(super) fn bytes(device: &str, source: &str, time_ns: u64, bytes: &[u8]) -> String {
+    line(&EventLine {
+        v: VERSION,
+        device,
+        time_ns,
+        source,
+        data: Some(hex::encode(bytes)),
+        text: &describe_bytes(bytes),
+        ..EventLine::default()
+    })
+}
+
+/// What a timer says: so many ticks, of which all but the last came too late to
+/// be told apart.
+pub(super) fn ticks(device: &str, time_ns: u64, ticks: u64) -> String {
+    line(&EventLine {
+        v: VERSION,
+        device,
+        time_ns,
+        source: "timer",
+        lost: ticks.saturating_sub(1),
+        text: &describe_ticks(ticks),
+        ..EventLine::default()
     })
 }
 
@@ -296,6 +322,21 @@ pub(super) mod tests {
             let bad = serde_json::from_str(&bad).unwrap();
             assert!(!SCHEMA.is_valid(&bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn bytes_and_ticks_are_documented() {
+        let line = bytes("stdin", "stdin", 2, b"hi\n");
+        assert_documented(&line);
+        let json: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let expected = serde_json::json!({
+            "v": 1, "device": "stdin", "time_ns": 2, "source": "stdin", "lost": 0,
+            "data": "68690a", "text": "hi",
+        });
+        assert_eq!(json, expected);
+        let line = ticks("every 1s", 3, 1 << 40);
+        assert_documented(&line);
+        assert!(line.contains(r#""lost":1099511627775"#), "{line}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! Events as lines. Whole lines only, and all of them before the next wait.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::AsFd as _;
 
 use evq::input::Stamped;
@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use serde::Serialize;
 
-use super::describe::describe;
+use super::describe::{describe, describe_bytes, describe_ticks};
 use super::{json, Format};
 
 /// What became of the lines.
@@ -20,8 +20,8 @@ use super::{json, Format};
 pub(super) enum Flushed {
     /// All are written.
     All,
-    /// The reader does not take them and a signal asks to stop.
-    Stuck,
+    /// The reader does not take them, and a signal has come.
+    Signalled,
 }
 
 /// The length of the lines that fit into `most` bytes, of one line at least.
@@ -117,7 +117,7 @@ impl Output {
         if self.quiet {
             return;
         }
-        let source = device.rsplit('/').next().unwrap_or(device);
+        let source = short(device);
         match self.format {
             Format::Text => {
                 let (time, text) = (seconds(stamped.time_ns), stamped.input);
@@ -130,15 +130,51 @@ impl Output {
         }
     }
 
+    /// A line of a source of bytes, or a piece of one; or a message.
+    pub(super) fn bytes(&mut self, device: &str, time_ns: u64, bytes: &[u8]) {
+        if self.quiet {
+            return;
+        }
+        let source = short(device);
+        match self.format {
+            Format::Text => {
+                let (time, text) = (seconds(time_ns), describe_bytes(bytes));
+                self.line(device, &format!("{:>7} {time} {source:<9} {text}", "-"));
+            }
+            Format::Json => {
+                let line = json::bytes(device, source, time_ns, bytes);
+                self.text(format_args!("{line}"));
+            }
+        }
+    }
+
+    /// What a timer says: so many ticks since the last time. All but the last
+    /// of them count as lost.
+    pub(super) fn ticks(&mut self, device: &str, time_ns: u64, ticks: u64) {
+        if self.quiet {
+            return;
+        }
+        match self.format {
+            Format::Text => {
+                let (time, text) = (seconds(time_ns), describe_ticks(ticks));
+                self.line(device, &format!("{:>7} {time} {:<9} {text}", "-", "timer"));
+            }
+            Format::Json => {
+                let line = json::ticks(device, time_ns, ticks);
+                self.text(format_args!("{line}"));
+            }
+        }
+    }
+
     /// Writes what was collected, unless the reader does not take it and a
-    /// signal asks to stop: then `Flushed::Stuck`, with the rest kept.
-    pub(super) fn flush(&mut self, stop: &StopSignals) -> io::Result<Flushed> {
+    /// signal has come: then `Flushed::Signalled`, with the rest kept.
+    pub(super) fn flush(&mut self, signals: &StopSignals) -> io::Result<Flushed> {
         let stdout = io::stdout();
         let mut rest = self.lines.as_bytes();
         while !rest.is_empty() {
             let mut fds = [
                 PollFd::new(stdout.as_fd(), PollFlags::POLLOUT),
-                PollFd::new(stop.as_fd(), PollFlags::POLLIN),
+                PollFd::new(signals.as_fd(), PollFlags::POLLIN),
             ];
             match poll(&mut fds, PollTimeout::NONE) {
                 Err(Errno::EINTR) => continue,
@@ -147,15 +183,18 @@ impl Output {
             if !fds[0].any().unwrap_or(true) {
                 let written = self.lines.len() - rest.len();
                 self.lines.drain(..written);
-                return Ok(Flushed::Stuck);
+                return Ok(Flushed::Signalled);
             }
             // A pipe that polls writable takes this much without blocking.
             let piece = &rest[..whole_lines(rest, libc::PIPE_BUF)];
-            (&stdout).write_all(piece)?;
-            rest = &rest[piece.len()..];
+            match nix::unistd::write(&stdout, piece) {
+                Ok(count) => rest = &rest[count..],
+                // Others may have made it non-blocking.
+                Err(Errno::EINTR | Errno::EAGAIN) => {}
+                Err(errno) => return Err(errno.into()),
+            }
         }
         self.lines.clear();
-        stdout.lock().flush()?;
         Ok(Flushed::All)
     }
 
@@ -176,6 +215,11 @@ impl Output {
         // Writing to a String cannot fail.
         let _ = writeln!(self.lines, "{line}");
     }
+}
+
+/// The last part of a path.
+fn short(device: &str) -> &str {
+    device.rsplit('/').next().unwrap_or(device)
 }
 
 /// Seconds of `CLOCK_MONOTONIC`.
@@ -232,6 +276,20 @@ mod tests {
         let mut event = Event::new(0, 0, &17_u64.to_ne_bytes()).unwrap();
         event.source = 0x8002_0000;
         assert!(lines(Format::Text, &event).ends_with(" timer:0   type 0 code 0 tick 17\n"));
+    }
+
+    #[test]
+    fn what_has_no_number_has_a_name() {
+        let mut output = Output::new(Format::Text, true, false);
+        output.bytes("/run/fifo", 1, b"hello\n");
+        output.bytes("stdin", 2, b"\0\n");
+        output.ticks("every 1s", 3, 3);
+        assert_eq!(
+            output.lines,
+            "/run/fifo:       -     0.000000001 fifo      hello\n\
+             stdin:       -     0.000000002 stdin     data 000a\n\
+             every 1s:       -     0.000000003 timer     tick, 2 missed before it\n"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use evq::{device, Event, Filled, Position, Queue, StopSignals, Token, Watcher};
 use nix::sys::signal::{SigSet, Signal};
 
 use super::exit::Exit;
-use super::watch::{kinds, position, seconds};
+use super::watch::{duration, kinds, position};
 
 /// Records per read, and per frame of the file.
 const BATCH: usize = 1024;
@@ -50,8 +50,8 @@ pub(super) struct Args {
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     num_events: Option<u64>,
 
-    /// End, with status 3, after this many seconds without an event.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    /// End, with status 3, after this time without an event: seconds, or 500ms, 2m …
+    #[arg(long, value_name = "SECONDS", value_parser = duration)]
     idle_timeout: Option<Duration>,
 
     /// When to wait for the disk: a power failure takes what was written since.

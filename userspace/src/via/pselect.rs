@@ -17,6 +17,7 @@ use super::armed::{duplicate, Armed, Table, Watched};
 use super::bridge::Handler;
 use super::claim::Claim;
 use super::{Kind, Via};
+use crate::bytes::is_terminal;
 use crate::error::{Error, Result};
 use crate::watcher::Token;
 
@@ -39,11 +40,19 @@ impl Drop for Blocked {
     }
 }
 
+#[derive(Debug)]
+struct Source {
+    watched: Watched,
+    /// Whether its own readability ends the wait: what is watched beside, and
+    /// terminals, which send no signal for their end.
+    in_set: bool,
+}
+
 /// Fields are dropped in this order: first the sources, so that no more
 /// signals are sent.
 #[derive(Debug)]
 pub(super) struct Pselect {
-    sources: Table<Watched>,
+    sources: Table<Source>,
     blocked: Blocked,
 }
 
@@ -64,6 +73,19 @@ impl Pselect {
             },
         })
     }
+
+    fn add(&mut self, watched: Watched, in_set: bool, name: &str) -> Result<Token> {
+        // Beyond it, FD_SET would write past the set.
+        let fits = usize::try_from(watched.as_fd().as_raw_fd()).is_ok_and(|fd| fd < FD_SETSIZE);
+        if in_set && !fits {
+            return Err(Error::Unsuitable {
+                mechanism: "pselect",
+                what: format!("watch {name}"),
+                why: "its descriptor's number is 1024 or more; use poll or epoll",
+            });
+        }
+        Ok(self.sources.insert(Source { watched, in_set }))
+    }
 }
 
 impl Via for Pselect {
@@ -72,22 +94,13 @@ impl Via for Pselect {
     }
 
     fn arm(&mut self, fd: BorrowedFd<'_>, name: &str) -> Result<Token> {
-        Ok(self
-            .sources
-            .insert(Watched::Armed(Armed::with_sigio(fd, name)?)))
+        let in_set = is_terminal(fd);
+        let armed = Armed::with_sigio(fd, name)?;
+        self.add(Watched::Armed(armed), in_set, name)
     }
 
     fn also(&mut self, fd: BorrowedFd<'_>, name: &str) -> Result<Token> {
-        let fd = duplicate(fd, name)?;
-        // Beyond it, FD_SET would write past the set.
-        if usize::try_from(fd.as_raw_fd()).is_ok_and(|fd| fd < FD_SETSIZE) {
-            return Ok(self.sources.insert(Watched::Plain(fd)));
-        }
-        Err(Error::Unsuitable {
-            mechanism: "pselect",
-            what: format!("watch {name}"),
-            why: "its descriptor's number is 1024 or more; use poll or epoll",
-        })
+        self.add(Watched::Plain(duplicate(fd, name)?), true, name)
     }
 
     fn disarm(&mut self, token: Token) {
@@ -96,15 +109,13 @@ impl Via for Pselect {
 
     fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Token>) -> Result<()> {
         let mut set = FdSet::new();
-        for (_, source) in self.sources.iter() {
-            if let Watched::Plain(fd) = source {
-                set.insert(fd.as_fd());
-            }
+        for (_, source) in self.sources.iter().filter(|(_, source)| source.in_set) {
+            set.insert(source.watched.as_fd());
         }
         let timeout = timeout.map(TimeSpec::from_duration);
         let mut inside = self.blocked.before;
         inside.remove(Signal::SIGIO);
-        let armed = |(_, source): &&(Token, Watched)| matches!(source, Watched::Armed(_));
+        let armed = |(_, source): &&(Token, Source)| matches!(source.watched, Watched::Armed(_));
         match pselect(
             None,
             Some(&mut set),
@@ -114,10 +125,10 @@ impl Via for Pselect {
             Some(&inside),
         ) {
             Ok(_) => {
-                let hits = self.sources.iter().filter(|(_, source)| match source {
-                    Watched::Plain(fd) => set.contains(fd.as_fd()),
-                    Watched::Armed(_) => false,
-                });
+                let hits = self
+                    .sources
+                    .iter()
+                    .filter(|(_, source)| source.in_set && set.contains(source.watched.as_fd()));
                 ready.extend(hits.map(|(token, _)| *token));
             }
             // The signal has been here, or another one: any source may be readable (U7, U10).

@@ -22,6 +22,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 
 use super::armed::{duplicate, Armed, Table, Watched};
 use super::claim::Claim;
+use super::woken::watch_hangup;
 use super::{millis, Kind, Via};
 use crate::error::{Error, Result};
 use crate::sys::{OwnerEx, SignalInfo, SignalQueue};
@@ -167,6 +168,7 @@ impl<const THREAD: bool> Via for Realtime<THREAD> {
             OwnerEx::this_process()
         };
         let armed = Armed::with_signal(fd, name, owner, self.queue.realtime())?;
+        watch_hangup(&self.epoll, &armed, self.sources.next(), name)?;
         let number = armed.as_fd().as_raw_fd();
         let token = self.sources.insert(Watched::Armed(armed));
         self.by_fd.insert(number, token);
@@ -186,6 +188,8 @@ impl<const THREAD: bool> Via for Realtime<THREAD> {
         match self.sources.remove(token) {
             Some(Watched::Armed(armed)) => {
                 self.by_fd.remove(&armed.as_fd().as_raw_fd());
+                // Only terminals are there.
+                let _ = self.epoll.delete(&armed);
             }
             Some(Watched::Plain(fd)) => {
                 let _ = self.epoll.delete(&fd);

@@ -12,6 +12,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 
 use super::armed::{duplicate, Armed, Table, Watched};
 use super::{millis, Kind, Via};
+use crate::bytes::is_terminal;
 use crate::error::{Error, Result};
 use crate::watcher::Token;
 
@@ -42,6 +43,19 @@ pub(super) struct Woken<W> {
 
 const WAKE: u64 = u64::MAX;
 
+/// Watches a terminal for its end, once: that is the one thing that it sends no
+/// signal for.
+pub(super) fn watch_hangup(epoll: &Epoll, armed: &Armed, token: Token, name: &str) -> Result<()> {
+    if !is_terminal(armed.as_fd()) {
+        return Ok(());
+    }
+    // EPOLLHUP need not be asked for.
+    let event = EpollEvent::new(EpollFlags::EPOLLET, token.0 as u64);
+    epoll
+        .add(armed, event)
+        .map_err(Error::system("watch for the end of", name))
+}
+
 impl<W: Wake> Woken<W> {
     pub(super) fn new(wake: W) -> Result<Woken<W>> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)
@@ -64,6 +78,7 @@ impl<W: Wake> Via for Woken<W> {
 
     fn arm(&mut self, fd: BorrowedFd<'_>, name: &str) -> Result<Token> {
         let armed = Armed::with_sigio(fd, name)?;
+        watch_hangup(&self.epoll, &armed, self.sources.next(), name)?;
         Ok(self.sources.insert(Watched::Armed(armed)))
     }
 
@@ -77,10 +92,10 @@ impl<W: Wake> Via for Woken<W> {
     }
 
     fn disarm(&mut self, token: Token) {
-        if let Some(Watched::Plain(fd)) = self.sources.remove(token) {
+        if let Some(source) = self.sources.remove(token) {
             // Others may hold the description: closing alone would leave it in
-            // the set.
-            let _ = self.epoll.delete(&fd);
+            // the set. Of the armed ones only terminals are there.
+            let _ = self.epoll.delete(&source);
         }
     }
 

@@ -6,3 +6,4 @@ mod errors;
 mod events;
 mod mechanisms;
 mod overflow;
+mod sources;

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What carries bytes and no records: terminals, FIFOs and pipes, Unix sockets.
+//! They raise SIGIO and wake pollers as a queue does, and can be watched beside
+//! it.
+
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{fcntl, FcntlArg, OFlag};
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
+use nix::sys::stat::{fstat, SFlag};
+
+use crate::device::{Filled, Options};
+use crate::error::{Error, Result};
+
+/// A source of bytes.
+#[derive(Debug)]
+pub struct Bytes {
+    fd: OwnedFd,
+    name: String,
+    carrier: Carrier,
+}
+
+/// What carries the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Carrier {
+    /// A terminal, or one end of a pseudoterminal.
+    Terminal,
+    /// A pipe or a FIFO.
+    Pipe,
+    /// A stream socket.
+    Stream,
+    /// A socket that keeps messages apart: one read gives one of them, and what
+    /// does not fit into the buffer is gone.
+    Messages,
+}
+
+impl Bytes {
+    /// Standard input. A terminal is opened once more where that is allowed: the
+    /// mode of the one that is there is shared with standard output and with the
+    /// shell.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSource`] if it is none of these things, [`Error::System`].
+    pub fn stdin() -> Result<Bytes> {
+        const NAME: &str = "stdin";
+        let stdin = std::io::stdin();
+        if is_terminal(stdin.as_fd()) {
+            let own = Options::new().nonblocking(true);
+            if let Ok(fd) = own.open_any(Path::new("/proc/self/fd/0")) {
+                return Bytes::from_fd(fd, NAME);
+            }
+        }
+        let fd = stdin.as_fd().try_clone_to_owned().map_err(|error| {
+            let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+            Error::system("duplicate the descriptor of", NAME)(errno)
+        })?;
+        Bytes::from_fd(fd, NAME)
+    }
+
+    /// Takes any descriptor that carries bytes. `name` is for messages.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSource`] if it is none of these things, [`Error::System`].
+    pub fn from_fd(fd: OwnedFd, name: impl Into<String>) -> Result<Bytes> {
+        let name = name.into();
+        match Carrier::of(fd.as_fd()) {
+            Ok(Some(carrier)) => Ok(Bytes { fd, name, carrier }),
+            Ok(None) => Err(Error::NoSource { name }),
+            Err(errno) => Err(Error::system("find out what is", name)(errno)),
+        }
+    }
+
+    /// Connects to the Unix socket of this path: a stream, or one that keeps
+    /// messages apart (`SOCK_SEQPACKET`). Does not block, nor do reads.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Connect`]; of a datagram socket too, whose owner would not know
+    /// whom to send to.
+    pub fn connect(path: impl AsRef<Path>) -> Result<Bytes> {
+        let path = path.as_ref();
+        let try_type = |kind| {
+            let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+            let fd = socket::socket(AddressFamily::Unix, kind, flags, None)?;
+            socket::connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+            Ok(fd)
+        };
+        let connected = match try_type(SockType::Stream) {
+            Err(Errno::EPROTOTYPE) => {
+                try_type(SockType::SeqPacket).map(|fd| (fd, Carrier::Messages))
+            }
+            other => other.map(|fd| (fd, Carrier::Stream)),
+        };
+        match connected {
+            Ok((fd, carrier)) => Ok(Bytes {
+                fd,
+                name: path.display().to_string(),
+                carrier,
+            }),
+            Err(errno) => Err(Error::Connect {
+                path: PathBuf::from(path),
+                errno,
+            }),
+        }
+    }
+
+    /// What messages call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What carries the bytes.
+    #[must_use]
+    pub fn carrier(&self) -> Carrier {
+        self.carrier
+    }
+
+    /// Reads what is there and fits; a "record" of the result is a byte. Blocks
+    /// while there is nothing, unless the descriptor is non-blocking; a signal
+    /// does not end that. A FIFO that no writer has opened yet is empty, and has
+    /// not ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`]; [`Error::Unsuitable`] where a blocking read would have
+    /// to wait for the first writer of a FIFO, which it does not.
+    pub fn read(&self, buffer: &mut [u8]) -> Result<Filled> {
+        loop {
+            return match nix::unistd::read(&self.fd, buffer) {
+                Ok(0) if self.carrier == Carrier::Pipe => self.ended(),
+                Ok(0) => Ok(Filled::End),
+                Ok(count) => Ok(Filled::Records(count)),
+                Err(Errno::EAGAIN) => Ok(Filled::Empty),
+                Err(Errno::EINTR) => continue,
+                // The other end of a pseudoterminal is closed, or the line hung up.
+                Err(Errno::EIO) if self.carrier == Carrier::Terminal => Ok(Filled::End),
+                Err(Errno::ECONNRESET) => Ok(Filled::End),
+                Err(errno) => Err(Error::system("read from", &self.name)(errno)),
+            };
+        }
+    }
+
+    /// Whether a pipe that nobody has open for writing has had a writer.
+    fn ended(&self) -> Result<Filled> {
+        let failed = |errno| Error::system("look at", &self.name)(errno);
+        let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::ZERO) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(failed(errno)),
+        }
+        let state = fds[0].revents().unwrap_or(PollFlags::empty());
+        if state.contains(PollFlags::POLLHUP) && !state.contains(PollFlags::POLLIN) {
+            return Ok(Filled::End);
+        }
+        let flags = fcntl(&self.fd, FcntlArg::F_GETFL).map_err(failed)?;
+        if OFlag::from_bits_retain(flags).contains(OFlag::O_NONBLOCK) {
+            return Ok(Filled::Empty);
+        }
+        Err(Error::Unsuitable {
+            mechanism: "blocking",
+            what: format!("wait for the first writer of {}", self.name),
+            why: "a read of a FIFO that nobody writes to ends at once; start the writer first, \
+                  or use another mechanism",
+        })
+    }
+}
+
+impl Carrier {
+    /// `None`: nothing that carries bytes and tells of them.
+    fn of(fd: BorrowedFd<'_>) -> Result<Option<Carrier>, Errno> {
+        let stat = fstat(fd)?;
+        let file_type = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
+        Ok(match file_type {
+            SFlag::S_IFIFO => Some(Carrier::Pipe),
+            SFlag::S_IFSOCK => match socket::getsockopt(&fd, socket::sockopt::SockType)? {
+                SockType::Stream => Some(Carrier::Stream),
+                _ => Some(Carrier::Messages),
+            },
+            SFlag::S_IFCHR if is_terminal(fd) => Some(Carrier::Terminal),
+            _ => None,
+        })
+    }
+}
+
+/// Whether it is a terminal. None of them sends a signal when it hangs up: the
+/// kernel takes it off the list of those to be told first.
+pub(crate) fn is_terminal(fd: BorrowedFd<'_>) -> bool {
+    nix::unistd::isatty(fd).unwrap_or(false)
+}
+
+impl AsFd for Bytes {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

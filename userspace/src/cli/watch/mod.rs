@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `watch`: one line per event, from sources of any kind, by any mechanism.
+
+mod pieces;
+mod report;
+mod session;
+mod source;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::bail;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use evq::via::Kind;
+use evq::{device, Position, StopSignals, Watcher};
+use nix::sys::signal::Signal;
+
+use super::exit::Exit;
+use super::output::Output;
+use super::Format;
+use session::{Limits, Session};
+use source::{Spec, Watched};
+
+/// Print events as they come.
+///
+/// One line per event: sequence number, seconds of CLOCK_MONOTONIC, who posted
+/// it (`input:0`, `timer:0`, `pid:123`, `kernel:CLASS:ID`), and what it says.
+/// `lost N` stands before the event that N others should have preceded. What
+/// carries bytes gives a line for each line, or for what has come of it when
+/// nothing follows.
+///
+/// Ends on SIGINT or SIGTERM with a summary on standard error, and when all
+/// sources have ended. SIGUSR1 prints statistics there. SIGHUP arms all sources
+/// once more, without closing them, and opens those that have ended again.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A queue, an input device such as /dev/input/event0, a terminal, a FIFO, a
+    /// Unix socket (stream or seqpacket) to connect to, or - for standard input;
+    /// may be repeated [default: /dev/evq]
+    #[arg(long = "device", value_name = "PATH")]
+    devices: Vec<PathBuf>,
+
+    /// A timer that ticks every 1s, 500ms, 2m …; may be repeated.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    every: Vec<Duration>,
+
+    /// How to be told when to read. Those by signals watch what sends none
+    /// (timers) by epoll or the like beside it.
+    #[arg(long, value_name = "MECHANISM", default_value = Kind::Sigio.name(), value_parser = kinds())]
+    via: Kind,
+
+    /// End after this many events.
+    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    num_events: Option<u64>,
+
+    /// Print one line once everything is armed: no event after it is missed.
+    #[arg(long)]
+    banner: bool,
+
+    /// End, with status 3, after this time without an event (ticks of timers do
+    /// not count): seconds, or 500ms, 2m …
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    idle_timeout: Option<Duration>,
+
+    /// Where to start in a queue: `newest` (what comes from now on), `oldest`
+    /// (what is still kept) or a sequence number.
+    #[arg(long, value_name = "POSITION", value_parser = position)]
+    from: Option<Position>,
+
+    /// How to print.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+
+    /// Print no events, only the banner and the summary.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+pub(super) fn kinds() -> impl clap::builder::TypedValueParser<Value = Kind> {
+    PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.name()))
+        .map(|name| name.parse().expect("a possible value is a mechanism"))
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    const WANTED: &str = "give a number of seconds above 0, or one with its unit: 500ms, 1.5s, 2m";
+    let number_ends = text
+        .find(|c: char| c.is_ascii_alphabetic() && c != 'e')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(number_ends);
+    let scale = match unit {
+        "" | "s" => 1.0,
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(WANTED.into()),
+    };
+    let number: f64 = number.parse().map_err(|_| WANTED)?;
+    match Duration::try_from_secs_f64(number * scale) {
+        Ok(limit) if !limit.is_zero() => Ok(limit),
+        _ => Err(WANTED.into()),
+    }
+}
+
+pub(super) fn position(text: &str) -> Result<Position, String> {
+    match text {
+        "newest" => Ok(Position::Newest),
+        "oldest" => Ok(Position::Oldest),
+        _ => match text.parse() {
+            Ok(seq) if seq > 0 => Ok(Position::Seq(seq)),
+            _ => Err("give newest, oldest, or a sequence number from 1".into()),
+        },
+    }
+}
+
+impl Args {
+    /// What to watch, in the order in which it is armed.
+    fn specs(&self) -> Vec<Spec> {
+        let mut specs: Vec<Spec> = self.devices.iter().map(|path| Spec::of(path)).collect();
+        specs.extend(self.every.iter().map(|period| Spec::Every(*period)));
+        if specs.is_empty() {
+            specs.push(Spec::Path(device::DEFAULT_PATH.into()));
+        }
+        specs
+    }
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    // Before anything else: from here on, a signal is a matter of the loop.
+    let signals = StopSignals::new(&[
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGUSR1,
+        Signal::SIGCHLD,
+    ])?;
+    let watcher = Watcher::new(args.via)?;
+    if args.idle_timeout.is_some() && !args.via.drains() {
+        bail!(
+            "--idle-timeout cannot be kept by --via {}: a blocking read has no time limit; use another mechanism",
+            args.via
+        );
+    }
+    let specs = args.specs();
+    let output = Output::new(args.format, specs.len() > 1, args.quiet);
+    let limits = Limits {
+        events: args.num_events,
+        idle: args.idle_timeout,
+    };
+    let mut session = Session::new(signals, watcher, output, limits)?;
+    for spec in specs {
+        let watched = Watched::open(spec, args.from)?;
+        session.add(watched)?;
+    }
+    if args.banner {
+        session.banner()?;
+    }
+    let result = session.run();
+    match &result {
+        Err(error) if super::is_broken_pipe(error) => {}
+        Err(_) => session.report("after a failure"),
+        Ok(Exit::Signal(signal)) => session.report(&format!("stopped by {signal}")),
+        Ok(Exit::IdleTimeout) => session.report("nothing came within the idle timeout"),
+        Ok(_) if session.all_ended() => session.report("all sources have ended"),
+        Ok(_) => session.report("count reached"),
+    }
+    // Its signals stay blocked: one that comes now would end this with a status of
+    // its own, SIGUSR1 too.
+    session.finish();
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+    use std::time::Duration;
+
+    #[test]
+    fn durations_are_seconds_or_have_a_unit() {
+        for (text, millis) in [
+            ("2", 2_000),
+            ("0.5", 500),
+            ("500ms", 500),
+            ("1.5s", 1_500),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+            ("1e1s", 10_000),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for bad in ["", "0", "-1", "nan", "inf", "s", "1 s", "1d", "1e99"] {
+            let error = duration(bad).unwrap_err();
+            assert!(error.contains("number of seconds"), "{bad:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The loop of `watch`: sources, signals and limits, all through one wait.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use evq::{AnySource, StopSignals, Token, Watcher};
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
+
+use super::report;
+use super::source::{Buffers, Left, Watched};
+use crate::cli::exit::Exit;
+use crate::cli::output::{Flushed, Output};
+
+/// Reads of one source before the others get their turn.
+const TURN: usize = 16;
+
+/// When to end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Limits {
+    pub(super) events: Option<u64>,
+    pub(super) idle: Option<Duration>,
+}
+
+pub(super) struct Session {
+    signals: StopSignals,
+    signals_token: Token,
+    watcher: Watcher,
+    watched: Vec<Watched>,
+    /// Places in `watched` of those that are armed.
+    armed: HashMap<Token, usize>,
+    buffers: Buffers,
+    output: Output,
+    limits: Limits,
+    remaining: Option<u64>,
+    /// When the latest event came.
+    latest: Instant,
+    /// Whether a source has ended by a failure.
+    failed: bool,
+}
+
+impl Session {
+    pub(super) fn new(
+        signals: StopSignals,
+        mut watcher: Watcher,
+        output: Output,
+        limits: Limits,
+    ) -> evq::Result<Session> {
+        let signals_token = watcher.also(&signals, "the signalfd")?;
+        Ok(Session {
+            signals,
+            signals_token,
+            watcher,
+            watched: Vec::new(),
+            armed: HashMap::new(),
+            buffers: Buffers::default(),
+            output,
+            limits,
+            remaining: limits.events,
+            latest: Instant::now(),
+            failed: false,
+        })
+    }
+
+    /// Adds a source and arms it.
+    pub(super) fn add(&mut self, watched: Watched) -> evq::Result<()> {
+        self.watched.push(watched);
+        self.arm(self.watched.len() - 1)
+    }
+
+    fn arm(&mut self, at: usize) -> evq::Result<()> {
+        let watched = &self.watched[at];
+        if let Some(device) = &watched.device {
+            let token = self.watcher.arm_or_also(device, &watched.name)?;
+            self.armed.insert(token, at);
+        }
+        Ok(())
+    }
+
+    fn disarm(&mut self, at: usize) {
+        let token = self.armed.iter().find(|(_, other)| **other == at);
+        if let Some((&token, _)) = token {
+            self.armed.remove(&token);
+            self.watcher.disarm(token);
+        }
+    }
+
+    /// Says that everything is armed.
+    pub(super) fn banner(&mut self) -> evq::Result<()> {
+        let titles: Vec<_> = self
+            .watched
+            .iter()
+            .map(Watched::title)
+            .collect::<evq::Result<_>>()?;
+        self.output.banner(&titles, self.watcher.kind().name());
+        Ok(())
+    }
+
+    pub(super) fn all_ended(&self) -> bool {
+        self.watched.iter().all(|watched| watched.device.is_none())
+    }
+
+    pub(super) fn report(&self, why: &str) {
+        report::summary(&self.watched, why);
+        report::signal_queue(&self.watcher);
+    }
+
+    pub(super) fn run(&mut self) -> anyhow::Result<Exit> {
+        if let Some(exit) = self.flush()? {
+            return Ok(exit);
+        }
+        self.latest = Instant::now();
+        loop {
+            let limit = self
+                .limits
+                .idle
+                .map(|idle| idle.saturating_sub(self.latest.elapsed()));
+            let ready = self.watcher.wait(limit)?;
+            if ready.contains(&self.signals_token) {
+                if let Some(exit) = self.take_signals()? {
+                    return Ok(exit);
+                }
+            }
+            for token in ready {
+                // Not one of the sources, or not any more.
+                let Some(&at) = self.armed.get(&token) else {
+                    continue;
+                };
+                if let Some(exit) = self.drain(token, at)? {
+                    return Ok(exit);
+                }
+            }
+            if self.all_ended() {
+                return Ok(if self.failed {
+                    Exit::Failed
+                } else {
+                    Exit::Done
+                });
+            }
+            let idle = self.limits.idle;
+            if idle.is_some_and(|idle| self.latest.elapsed() >= idle) {
+                return Ok(Exit::IdleTimeout);
+            }
+        }
+    }
+
+    /// Puts all descriptors back as they were; signals stay blocked.
+    pub(super) fn finish(self) {
+        std::mem::forget(self.signals);
+    }
+
+    /// Reads a source until it is empty, or the others should have their turn.
+    fn drain(&mut self, token: Token, at: usize) -> anyhow::Result<Option<Exit>> {
+        let drains = self.watcher.drains(token);
+        self.watched[at].account.wakeups += 1;
+        for _ in 0..if drains { TURN } else { 1 } {
+            let most = self.remaining.unwrap_or(u64::MAX);
+            let watched = &mut self.watched[at];
+            let taken = watched.take(most, !drains, &mut self.buffers, &mut self.output);
+            let (count, left) = match taken {
+                Ok(taken) => taken,
+                // The other sources go on.
+                Err(error) => {
+                    eprintln!("evdev-client: {error}");
+                    self.failed = true;
+                    (0, Left::End)
+                }
+            };
+            let is_timer = matches!(self.watched[at].device, Some(AnySource::Timer(_)));
+            if count > 0 && !is_timer {
+                self.latest = Instant::now();
+            }
+            if let Some(exit) = self.flush()? {
+                return Ok(Some(exit));
+            }
+            if let Some(remaining) = &mut self.remaining {
+                *remaining -= count;
+                if *remaining == 0 {
+                    return Ok(Some(Exit::Done));
+                }
+            }
+            match left {
+                Left::Unknown => {}
+                Left::Nothing => return Ok(None),
+                Left::End => {
+                    self.end(at);
+                    return Ok(None);
+                }
+            }
+        }
+        self.watcher.more(token);
+        Ok(None)
+    }
+
+    /// One source has ended; the others go on.
+    fn end(&mut self, at: usize) {
+        self.disarm(at);
+        let watched = &mut self.watched[at];
+        watched.device = None;
+        eprintln!("evdev-client: {} has ended", watched.name);
+    }
+
+    /// Writes the lines that were collected. While their reader takes none,
+    /// signals are taken nevertheless.
+    fn flush(&mut self) -> anyhow::Result<Option<Exit>> {
+        while self.output.flush(&self.signals)? == Flushed::Signalled {
+            if let Some(exit) = self.take_signals()? {
+                let lines = self.output.unwritten();
+                eprintln!(
+                    "evdev-client: the reader of standard output is stuck: {lines} lines not written"
+                );
+                return Ok(Some(exit));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Does what the signals that have come ask for.
+    fn take_signals(&mut self) -> anyhow::Result<Option<Exit>> {
+        while let Some(signal) = self.signals.next()? {
+            match signal {
+                Signal::SIGUSR1 => report::statistics(&self.watched, &self.watcher),
+                Signal::SIGHUP if output_is_gone()? => return Ok(Some(Exit::Signal(signal))),
+                Signal::SIGHUP => self.reload(),
+                Signal::SIGCHLD => reap(),
+                _ => return Ok(Some(Exit::Signal(signal))),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Arms all sources once more, whatever has become of their signals
+    /// meanwhile, and opens again what has ended. What is open is not closed: a
+    /// queue keeps its cursor, and loses nothing that the ring still holds.
+    fn reload(&mut self) {
+        let (mut armed, mut opened) = (0, 0);
+        for at in 0..self.watched.len() {
+            let has_ended = self.watched[at].device.is_none();
+            self.disarm(at);
+            let result = if has_ended {
+                self.watched[at].reopen()
+            } else {
+                Ok(())
+            };
+            match result.and_then(|()| self.arm(at)) {
+                Ok(()) if has_ended => opened += 1,
+                Ok(()) => armed += 1,
+                Err(error) => {
+                    eprintln!("evdev-client: {error}");
+                    self.watched[at].device = None;
+                }
+            }
+        }
+        eprintln!("evdev-client: SIGHUP: armed {armed} again, opened {opened} again");
+    }
+}
+
+/// Whether nobody will read standard output any more: a terminal that was
+/// closed sends SIGHUP to say so.
+fn output_is_gone() -> anyhow::Result<bool> {
+    let stdout = io::stdout();
+    let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    poll(&mut fds, PollTimeout::ZERO).context("cannot look at standard output")?;
+    Ok(fds[0].any().unwrap_or(false))
+}
+
+/// Takes what children have left: who started this program by exec may have had
+/// some.
+fn reap() {
+    while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        if status == WaitStatus::StillAlive {
+            break;
+        }
+    }
+}

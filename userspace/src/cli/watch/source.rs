@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One source of a watch: opened, read, counted, and opened again.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use evq::bytes::Carrier;
+use evq::input::{RawInput, Stamped};
+use evq::{AnyDevice, AnySource, Bytes, Event, Filled, Position, Timer};
+use nix::time::{clock_gettime, ClockId};
+
+use super::pieces::Pieces;
+use crate::cli::output::Output;
+
+/// Records per read.
+const BATCH: usize = 256;
+/// Bytes per read: what a message of a socket may have.
+const BUFFER: usize = 64 * 1024;
+/// What an input device says when its reader was too slow.
+const SYN_DROPPED: (u16, u16) = (0, 3);
+
+/// What the user has asked for.
+#[derive(Clone, Debug)]
+pub(super) enum Spec {
+    Path(PathBuf),
+    Stdin,
+    Every(Duration),
+}
+
+impl Spec {
+    pub(super) fn of(path: &Path) -> Spec {
+        if path == Path::new("-") {
+            Spec::Stdin
+        } else {
+            Spec::Path(path.into())
+        }
+    }
+
+    fn open(&self) -> evq::Result<AnySource> {
+        match self {
+            Spec::Path(path) => AnySource::open(path),
+            Spec::Stdin => Bytes::stdin().map(AnySource::Bytes),
+            Spec::Every(period) => Timer::every(*period).map(AnySource::Timer),
+        }
+    }
+}
+
+/// What came of a source.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    /// Events, lines or reports of a timer.
+    pub(super) delivered: u64,
+    /// Events of a queue that were overwritten, or ticks that came together.
+    pub(super) lost: u64,
+    /// How often an input device had to drop events.
+    pub(super) overflows: u64,
+    /// How often the watcher said to read it.
+    pub(super) wakeups: u64,
+}
+
+/// Buffers for any source.
+pub(super) struct Buffers {
+    events: Vec<Event>,
+    inputs: Vec<RawInput>,
+    bytes: Vec<u8>,
+}
+
+impl Default for Buffers {
+    fn default() -> Buffers {
+        Buffers {
+            events: vec![Event::default(); BATCH],
+            inputs: vec![RawInput::default(); BATCH],
+            bytes: vec![0; BUFFER],
+        }
+    }
+}
+
+/// What a read has left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// Perhaps more.
+    Unknown,
+    /// Nothing for now.
+    Nothing,
+    /// Nothing any more.
+    End,
+}
+
+/// A source and its account.
+#[derive(Debug)]
+pub(super) struct Watched {
+    spec: Spec,
+    pub(super) name: String,
+    /// `None`: it has ended.
+    pub(super) device: Option<AnySource>,
+    pub(super) account: Account,
+    pieces: Pieces,
+}
+
+impl Watched {
+    pub(super) fn open(spec: Spec, from: Option<Position>) -> anyhow::Result<Watched> {
+        let device = spec.open()?;
+        if let Some(from) = from {
+            match device.queue() {
+                Some(queue) => drop(queue.seek(from)?),
+                None => anyhow::bail!("--from works on queues only: {} is none", device.name()),
+            }
+        }
+        Ok(Watched {
+            spec,
+            name: device.name().into(),
+            device: Some(device),
+            account: Account::default(),
+            pieces: Pieces::default(),
+        })
+    }
+
+    /// Opens one that has ended again. A queue that is new has only events
+    /// that have not been seen.
+    pub(super) fn reopen(&mut self) -> evq::Result<()> {
+        let device = self.spec.open()?;
+        if let Some(queue) = device.queue() {
+            let _ = queue.seek(Position::Oldest)?;
+        }
+        self.device = Some(device);
+        Ok(())
+    }
+
+    /// In the banner.
+    pub(super) fn title(&self) -> evq::Result<String> {
+        Ok(match &self.device {
+            Some(AnySource::Device(AnyDevice::Queue(queue))) => {
+                let info = queue.info()?;
+                let (capacity, next) = (info.capacity, info.next);
+                format!("{} (capacity {capacity}, next {next})", self.name)
+            }
+            Some(AnySource::Device(AnyDevice::Input(input))) => {
+                format!("{} ({})", self.name, input.title())
+            }
+            _ => self.name.clone(),
+        })
+    }
+
+    /// One read of up to `most` events, into the account and the output; gives
+    /// how many there were. `once`: no other read follows.
+    pub(super) fn take(
+        &mut self,
+        most: u64,
+        once: bool,
+        buffers: &mut Buffers,
+        output: &mut Output,
+    ) -> evq::Result<(u64, Left)> {
+        let Some(device) = &self.device else {
+            return Ok((0, Left::End));
+        };
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(BATCH);
+        let (name, account) = (self.name.as_str(), &mut self.account);
+        let before = account.delivered;
+        let left = match device {
+            AnySource::Device(AnyDevice::Queue(queue)) => {
+                match queue.read(&mut buffers.events[..most])? {
+                    Filled::Records(count) => {
+                        for event in &buffers.events[..count] {
+                            account.lost += u64::from(event.lost);
+                            output.event(name, event);
+                        }
+                        account.delivered += count as u64;
+                        Left::Unknown
+                    }
+                    Filled::Empty => Left::Nothing,
+                    Filled::End => Left::End,
+                }
+            }
+            AnySource::Device(AnyDevice::Input(device)) => match device
+                .read(&mut buffers.inputs[..most])?
+            {
+                Filled::Records(count) => {
+                    for raw in &buffers.inputs[..count] {
+                        let stamped = Stamped::from(*raw);
+                        let input = stamped.input;
+                        account.overflows += u64::from((input.type_, input.code) == SYN_DROPPED);
+                        output.input(name, &stamped);
+                    }
+                    account.delivered += count as u64;
+                    Left::Unknown
+                }
+                Filled::Empty => Left::Nothing,
+                Filled::End => Left::End,
+            },
+            AnySource::Bytes(bytes) => {
+                let time_ns = monotonic_ns();
+                let give = |piece: &[u8]| {
+                    account.delivered += 1;
+                    output.bytes(name, time_ns, piece);
+                };
+                read_bytes(
+                    bytes,
+                    &mut self.pieces,
+                    most,
+                    once,
+                    &mut buffers.bytes,
+                    give,
+                )?
+            }
+            AnySource::Timer(timer) => {
+                if let Some(ticks) = timer.read()? {
+                    account.delivered += 1;
+                    account.lost += ticks - 1;
+                    output.ticks(name, monotonic_ns(), ticks);
+                }
+                // Whatever comes now is told again.
+                Left::Nothing
+            }
+        };
+        Ok((account.delivered - before, left))
+    }
+}
+
+/// One read of bytes, which gives up to `most` pieces.
+fn read_bytes(
+    bytes: &Bytes,
+    pieces: &mut Pieces,
+    most: usize,
+    once: bool,
+    buffer: &mut [u8],
+    mut give: impl FnMut(&[u8]),
+) -> evq::Result<Left> {
+    let messages = bytes.carrier() == Carrier::Messages;
+    // A line has a byte at least, a message anything.
+    let room = if messages { buffer.len() } else { most };
+    let left = match bytes.read(&mut buffer[..room])? {
+        Filled::Records(count) if messages => {
+            give(&buffer[..count]);
+            Left::Unknown
+        }
+        Filled::Records(count) => {
+            pieces.push(&buffer[..count], &mut give);
+            Left::Unknown
+        }
+        Filled::Empty => Left::Nothing,
+        Filled::End => Left::End,
+    };
+    if once || left != Left::Unknown {
+        pieces.flush(give);
+    }
+    Ok(left)
+}
+
+/// `CLOCK_MONOTONIC`, as queues and input devices stamp their events.
+fn monotonic_ns() -> u64 {
+    // It cannot fail for this clock.
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| {
+        u64::try_from(now.tv_sec()).unwrap_or(0) * 1_000_000_000
+            + u64::try_from(now.tv_nsec()).unwrap_or(0)
+    })
+}
