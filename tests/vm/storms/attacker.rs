@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::resource::{getrlimit, setrlimit, Resource};
-use nix::unistd::{getpid, setgid, setgroups, setresuid, setuid, Gid, Uid};
+use nix::unistd::{getpid, setgid, setgroups, setpgid, setresuid, setuid, Gid, Pid, Uid};
 
 use crate::support::device::*;
 use crate::support::figure;
@@ -146,29 +146,6 @@ fn post_ns(writer: &OwnedFd) -> u64 {
     start.elapsed().as_nanos() as u64 / u64::from(POSTS)
 }
 
-/// What a user does to be told of each post through each of its files.
-type Nuisance = fn(&[OwnedFd]) -> Option<Epoll>;
-
-fn nothing(_: &[OwnedFd]) -> Option<Epoll> {
-    None
-}
-
-fn arm_all(files: &[OwnedFd]) -> Option<Epoll> {
-    files.iter().for_each(arm);
-    None
-}
-
-fn poll_all(files: &[OwnedFd]) -> Option<Epoll> {
-    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).expect("epoll_create1");
-    let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
-    for fd in files {
-        epoll
-            .add(fd.as_fd(), EpollEvent::new(flags, 0))
-            .expect("EPOLL_CTL_ADD");
-    }
-    Some(epoll)
-}
-
 /// Kernel memory in slabs, in bytes.
 fn slab() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").expect("/proc/meminfo");
@@ -179,66 +156,143 @@ fn slab() -> u64 {
     kib.parse::<u64>().expect("a number") * 1024
 }
 
-/// Q1, Q4: a user that may read opens as much as it can, and has itself told of
-/// everything. It gets no further than the bound of the queue, each file costs
-/// little memory, others go on posting, and when it ends all of it is given
-/// back. What a post costs meanwhile is said, not judged: it is a time.
-#[test]
-fn a_user_with_all_files_it_can_have() {
+/// Has somebody who may read, and nothing else, do `disturb`, which makes `count`
+/// of something; what it returns stays until the end. Then others go on posting
+/// and reading, and when it ends all is given back. Each may cost `most` bytes of
+/// kernel memory. What it costs, and what a post costs meanwhile, is said; of the
+/// time, nothing is judged.
+fn disturbed<T>(what: &str, count: usize, most: u64, disturb: impl FnOnce() -> T) {
+    let (probe, writer) = (open_nonblock(), open_rw());
+    let before = info(&probe).subscribers;
+    let alone = post_ns(&writer);
+    let (ready, done) = (Gate::new(), Gate::new());
+    let used = slab();
+    let child = Child::fork(|| {
+        setgroups(&[]).expect("setgroups");
+        // Who may read: the group of the node.
+        setgid(Gid::from_raw(0)).expect("setgid");
+        setuid(Uid::from_raw(NOBODY)).expect("setuid");
+        let _held = disturb();
+        ready.open();
+        done.wait();
+    });
+    ready.wait();
+    let each = slab().saturating_sub(used) / count as u64;
+    let cost = post_ns(&writer);
+    assert!(!drain(&probe).is_empty(), "whoever was there goes on");
+    done.open();
+    child.success();
+    assert_eq!(info(&probe).subscribers, before, "all is given back");
+    assert!(
+        each < most,
+        "{what}: {each} bytes of kernel memory for each"
+    );
+    figure(&format!(
+        "attacker with {count} {what}: {each} bytes of kernel memory each, a post takes {} us, \
+         {} ns more for each; alone {} us",
+        cost / 1000,
+        cost.saturating_sub(alone) / count as u64,
+        alone / 1000
+    ));
+}
+
+/// What an open file or a watch may cost; by far not all of it is the queue's.
+const SMALL: u64 = 8192;
+
+/// Opens the queue until it is refused.
+fn all_files() -> Vec<OwnedFd> {
+    let mut files = Vec::new();
+    loop {
+        match try_open(DEVICE, OFlag::O_RDONLY) {
+            Ok(fd) => files.push(fd),
+            Err(errno) => {
+                assert_eq!(errno, Errno::EBUSY, "after {} files", files.len());
+                return files;
+            }
+        }
+    }
+}
+
+fn watch(epoll: &Epoll, fd: impl AsFd) {
+    let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
+    epoll
+        .add(fd, EpollEvent::new(flags, 0))
+        .expect("EPOLL_CTL_ADD");
+}
+
+fn epoll() -> Epoll {
+    Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).expect("epoll_create1")
+}
+
+fn room_for_files() {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("getrlimit");
     let room = SUBSCRIBERS_MAX as u64 + 100;
     setrlimit(Resource::RLIMIT_NOFILE, room, most.max(room)).expect("setrlimit");
-    let (probe, writer) = (open_nonblock(), open_rw());
-    let before = info(&probe).subscribers as usize;
-    let alone = post_ns(&writer);
-    let kinds: [(&str, Nuisance); 3] =
-        [("open", nothing), ("armed", arm_all), ("polled", poll_all)];
-    for (name, disturb) in kinds {
-        let (ready, done) = (Gate::new(), Gate::new());
-        let used = slab();
-        let child = Child::fork(|| {
-            setgroups(&[]).expect("setgroups");
-            // Who may read: the group of the node.
-            setgid(Gid::from_raw(0)).expect("setgid");
-            setuid(Uid::from_raw(NOBODY)).expect("setuid");
-            let mut files = Vec::new();
-            let refused = loop {
-                match try_open(DEVICE, OFlag::O_RDONLY) {
-                    Ok(fd) => files.push(fd),
-                    Err(errno) => break errno,
-                }
-            };
-            assert_eq!(
-                (files.len(), refused),
-                (SUBSCRIBERS_MAX - before, Errno::EBUSY)
-            );
-            let _watch = disturb(&files);
-            ready.open();
-            done.wait();
-        });
-        ready.wait();
-        let each = slab().saturating_sub(used) / (SUBSCRIBERS_MAX - before) as u64;
-        let cost = post_ns(&writer);
-        assert!(!drain(&probe).is_empty(), "whoever was there goes on");
-        done.open();
-        child.success();
-        assert_eq!(
-            info(&probe).subscribers as usize,
-            before,
-            "all is given back"
-        );
-        assert!(
-            each < 8192,
-            "{name}: {each} bytes of kernel memory for each file"
-        );
-        figure(&format!(
-            "attacker with {SUBSCRIBERS_MAX} files {name}: {each} bytes of kernel memory each, \
-             a post takes {} us, {} ns more for each file; alone {} us",
-            cost / 1000,
-            cost.saturating_sub(alone) / SUBSCRIBERS_MAX as u64,
-            alone / 1000
-        ));
-    }
+}
+
+/// Q1, Q4: somebody opens as many files as it can. It gets as far as the bound of
+/// the queue, and what each costs is a small constant.
+#[test]
+fn a_user_with_all_files_it_can_have() {
+    room_for_files();
+    // But for the two of `disturbed` itself.
+    let count = SUBSCRIBERS_MAX - 2;
+    let counted = |files: Vec<OwnedFd>| {
+        assert_eq!(files.len(), count);
+        files
+    };
+    disturbed("files open", count, SMALL, || counted(all_files()));
+    disturbed("files armed", count, SMALL, || {
+        let files = counted(all_files());
+        files.iter().for_each(arm);
+        files
+    });
+    disturbed("files in an epoll", count, SMALL, || {
+        let files = counted(all_files());
+        let epoll = epoll();
+        files.iter().for_each(|fd| watch(&epoll, fd));
+        (files, epoll)
+    });
+}
+
+/// Q4: the bound of the queue is one of files. How often one of them can be waited
+/// for is for the kernel to bound, by `fs.epoll.max_user_watches` for each user.
+#[test]
+fn a_user_that_watches_one_file_many_times() {
+    const COPIES: usize = 1000;
+    const EPOLLS: usize = 20;
+    room_for_files();
+    disturbed("watches of one file", COPIES * EPOLLS, SMALL, || {
+        let fd = open(OFlag::O_RDONLY);
+        let copies: Vec<_> = (0..COPIES).map(|_| fd.try_clone().expect("dup")).collect();
+        let epolls: Vec<_> = (0..EPOLLS)
+            .map(|_| {
+                let epoll = epoll();
+                copies.iter().for_each(|fd| watch(&epoll, fd));
+                epoll
+            })
+            .collect();
+        (copies, epolls)
+    });
+}
+
+/// F3, Q4: likewise how many processes a signal goes to, by RLIMIT_NPROC.
+#[test]
+fn a_user_that_has_a_group_signalled() {
+    const PROCESSES: usize = 50;
+    // Nearly all of it is what a process is.
+    const PROCESS: u64 = 1 << 20;
+    disturbed("processes signalled", PROCESSES, PROCESS, || {
+        setpgid(Pid::from_raw(0), Pid::from_raw(0)).expect("setpgid");
+        let fd = open(OFlag::O_RDONLY);
+        set_owner(&fd, -getpid().as_raw());
+        set_async(&fd, true);
+        // The child itself is one of them.
+        let others: Vec<_> = (1..PROCESSES)
+            .map(|_| Child::fork(|| Gate::new().wait()))
+            .collect();
+        (fd, others)
+    });
 }
 
 /// Out of descriptors: the open that fails is no subscriber.
