@@ -5,7 +5,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use evq::uapi::CLASS_TIMER;
-use evq::uapi::{FilterArg, WakeupArg, DELAY_MAX_NS, FILTER_MAX, IOC_FILTER, IOC_WAKEUP};
+use evq::uapi::{FilterArg, DELAY_MAX_NS, FILTER_MAX, IOC_FILTER, IOC_WAKEUP};
 use evq::Match;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -20,24 +20,6 @@ use crate::support::worker::Worker;
 
 /// A delay that no test lives to see the end of.
 const NEVER: u64 = DELAY_MAX_NS;
-
-fn try_filter(fd: impl AsFd, rules: &[Match]) -> Result<(), Errno> {
-    let mut arg = FilterArg {
-        count: rules.len() as u32,
-        ..FilterArg::default()
-    };
-    arg.rules[..rules.len()].copy_from_slice(rules);
-    raw_ioctl(fd, IOC_FILTER, (&raw const arg) as usize).map(drop)
-}
-
-fn try_wakeup(fd: impl AsFd, events: u32, max_delay_ns: u64) -> Result<(), Errno> {
-    let arg = WakeupArg {
-        events,
-        reserved: 0,
-        max_delay_ns,
-    };
-    raw_ioctl(fd, IOC_WAKEUP, (&raw const arg) as usize).map(drop)
-}
 
 /// A record of this type.
 fn typed(type_: u16, number: u64) -> Event {

@@ -6,6 +6,7 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
+use evq::Match;
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
@@ -363,4 +364,42 @@ fn reading_asking_and_seeking_allocate_nothing() {
         |(), _| (),
     );
     assert_eq!((read, asked, sought), (0, 0, 0));
+}
+
+/// Q7, Q8, M2: a choice that finds no memory is none: everything is delivered,
+/// and the same can be asked for again.
+#[test]
+#[ignore = "needs fault injection, make prove has it"]
+fn choosing() {
+    let injector = Injector::new();
+    let writer = open(OFlag::O_WRONLY);
+    let rules = [Match::types(1..=1)];
+    let points = injector.sweep(
+        "EVQ_IOC_FILTER",
+        NO_MEMORY,
+        open_nonblock,
+        |fd| try_filter(&*fd, &rules),
+        |fd, result| {
+            // Of another type.
+            post(&writer, &[record(1)]);
+            let expected: &[u64] = if result.is_ok() { &[] } else { &[1] };
+            assert_eq!(numbers(&drain(&fd)), expected);
+            assert_eq!(try_filter(&fd, &[]), Ok(()), "after {result:?}");
+            post(&writer, &[record(2)]);
+            assert_eq!(numbers(&drain(&fd)), [2]);
+        },
+    );
+    assert!(points >= 1, "a place of its own to wait at");
+    let points = injector.sweep(
+        "EVQ_IOC_WAKEUP",
+        NO_MEMORY,
+        open_nonblock,
+        |fd| try_wakeup(&*fd, 2, 1),
+        |fd, result| {
+            assert_eq!(try_wakeup(&fd, 1, 0), Ok(()), "after {result:?}");
+            post(&writer, &[record(1)]);
+            assert_eq!(numbers(&drain(&fd)), [1]);
+        },
+    );
+    assert!(points >= 1, "a place of its own to wait at");
 }

@@ -5,7 +5,11 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 pub(crate) use evq::uapi::{Event, Info, SeekArg, EVENT_SIZE};
-use evq::uapi::{IOC_INFO, IOC_SEEK, SEEK_NEWEST, SEEK_OLDEST, SEEK_SEQ};
+use evq::uapi::{
+    FilterArg, WakeupArg, IOC_FILTER, IOC_INFO, IOC_SEEK, IOC_WAKEUP, SEEK_NEWEST, SEEK_OLDEST,
+    SEEK_SEQ,
+};
+use evq::Match;
 use nix::errno::Errno;
 use nix::fcntl::{open as open_file, OFlag};
 use nix::sys::stat::Mode;
@@ -206,4 +210,24 @@ pub(crate) fn raw_ioctl(fd: impl AsFd, request: libc::c_ulong, arg: usize) -> Re
     // SAFETY: The requests are those of the queue, which checks the pointer; the callers pass
     // pointers to nothing, to their own records or to pages that they have mapped.
     Errno::result(unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), request, arg) })
+}
+
+/// `EVQ_IOC_FILTER`.
+pub(crate) fn try_filter(fd: impl AsFd, rules: &[Match]) -> Result<(), Errno> {
+    let mut arg = FilterArg {
+        count: rules.len() as u32,
+        ..FilterArg::default()
+    };
+    arg.rules[..rules.len()].copy_from_slice(rules);
+    raw_ioctl(fd, IOC_FILTER, (&raw const arg) as usize).map(drop)
+}
+
+/// `EVQ_IOC_WAKEUP`.
+pub(crate) fn try_wakeup(fd: impl AsFd, events: u32, max_delay_ns: u64) -> Result<(), Errno> {
+    let arg = WakeupArg {
+        events,
+        reserved: 0,
+        max_delay_ns,
+    };
+    raw_ioctl(fd, IOC_WAKEUP, (&raw const arg) as usize).map(drop)
 }
