@@ -45,7 +45,7 @@ pub struct Options {
 
     /// Seconds that COMMAND may take; without it 60 times what booting has
     /// taken, at least 120 seconds, and no limit for a command on a terminal
-    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    #[arg(long, value_name = "S", env = "EVQ_TIMEOUT", value_parser = parse_seconds)]
     pub timeout: Option<Duration>,
 
     /// COMMAND is a program of the host (a test binary): ships it, and the
