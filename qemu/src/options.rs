@@ -43,8 +43,8 @@ pub struct Options {
     )]
     pub append: String,
 
-    /// Seconds that COMMAND may take; without it 60 times what booting has
-    /// taken, at least 120 seconds, and no limit for a command on a terminal
+    /// Seconds that COMMAND may take; without it 120 times what booting has
+    /// taken, at least 300 seconds, and no limit for a command on a terminal
     #[arg(long, value_name = "S", env = "EVQ_TIMEOUT", value_parser = parse_seconds)]
     pub timeout: Option<Duration>,
 

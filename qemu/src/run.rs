@@ -60,7 +60,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         command: match (options.timeout, size) {
             (Some(limit), _) => CommandLimit::Fixed(limit),
             (None, Some(_)) => CommandLimit::None,
-            (None, None) => CommandLimit::Scaled(60, Duration::from_secs(120)),
+            (None, None) => CommandLimit::Scaled(120, Duration::from_secs(300)),
         },
     };
     let modules = modules(options, &kernel)?;

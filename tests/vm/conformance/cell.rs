@@ -48,6 +48,16 @@ pub(crate) fn progress() {
     steps().fetch_add(1, Ordering::Relaxed);
 }
 
+/// How often something is to be done that is done `count` times in full.
+/// `EVQ_STORM` is what is left of a million where the kernel's checkers make
+/// everything slow.
+pub(crate) fn rounds(count: u64) -> u64 {
+    let storm = std::env::var("EVQ_STORM").map_or(1_000_000, |storm| {
+        storm.parse().expect("EVQ_STORM is a number of events")
+    });
+    (count * storm / 1_000_000).max(1)
+}
+
 /// Runs `run` in a child; what went wrong, if anything did.
 pub(crate) fn run(run: impl FnOnce()) -> Result<(), String> {
     // Before the fork: made later it would not be shared.

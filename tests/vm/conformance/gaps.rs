@@ -155,8 +155,7 @@ impl Tracee {
         // SAFETY: a cell has one thread here.
         match unsafe { fork() }.expect("fork") {
             ForkResult::Child => {
-                let fd = reader.fd.try_clone().expect("dup");
-                let reader = Reader::from_fd(fd, reader.origin());
+                let reader = reader.again();
                 request(libc::PTRACE_TRACEME, Pid::from_raw(0), 0);
                 let stop = || raise(Signal::SIGSTOP).expect("raise");
                 if which == Which::First {

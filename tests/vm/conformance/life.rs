@@ -3,22 +3,18 @@
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
-use std::fs::{self, File};
-use std::os::fd::AsRawFd;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 
 use evq::via::Kind;
-use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::kmod::{delete_module, finit_module, DeleteModuleFlags, ModuleInitFlags};
-use nix::sys::signal::{kill, Signal};
-use nix::sys::wait::waitpid;
-use nix::unistd::{fork, gettid, ForkResult};
+use nix::unistd::gettid;
 
 use crate::gate::{until_asleep, Gate};
-use crate::source::{make, open_node, Origin, Reader};
+use crate::source::{make, Origin, Reader};
 use crate::watch::Watch;
 
 fn busybox(arguments: &[&str]) -> String {
@@ -72,10 +68,8 @@ pub(crate) fn reuse(kind: Kind, origin: Origin) {
             Origin::Pipe => make(origin),
             _ => (old_writer.reader(), old_writer.duplicate()),
         };
-        assert_eq!(
-            *number.get_or_insert(reader.fd.as_raw_fd()),
-            reader.fd.as_raw_fd()
-        );
+        let fd = reader.as_fd().as_raw_fd();
+        assert_eq!(*number.get_or_insert(fd), fd);
         let token = crate::watch::arm(&mut watcher, &reader);
         let mut watch = Watch {
             watcher,
@@ -94,84 +88,13 @@ pub(crate) fn reuse(kind: Kind, origin: Origin) {
     }
 }
 
-/// U9: a watcher is dropped while events flow.
-pub(crate) fn stop(kind: Kind, origin: Origin) {
-    let rounds = if origin == Origin::Evq { 1_000 } else { 100 };
-    under_load(origin, |reader| {
-        for _ in 0..rounds {
-            let fd = reader.fd.try_clone().expect("dup");
-            let mut watch = Watch::new(kind, Reader::from_fd(fd, origin));
-            while watch.some().total() == 0 {}
-        }
-    });
-}
-
-/// U15: the handler keeps errno, and writes to nobody else's file.
-pub(crate) fn canary(kind: Kind, origin: Origin) {
-    const MAGIC: i32 = 4095;
-    const TEXT: &str = "nobody writes here but me";
-    let path = format!("/tmp/canary-{}", std::process::id());
-    under_load(origin, |reader| {
-        for _ in 0..30 {
-            let fd = reader.fd.try_clone().expect("dup");
-            let mut watch = Watch::new(kind, Reader::from_fd(fd, origin));
-            while watch.some().total() == 0 {}
-            Errno::set_raw(MAGIC);
-            for turn in 0..10_000 {
-                std::hint::black_box(turn);
-                if Errno::last_raw() != MAGIC {
-                    panic!("errno became {}", Errno::last_raw());
-                }
-            }
-            drop(watch);
-            // Takes the numbers that the watcher has had.
-            let files: Vec<_> = (0..8)
-                .map(|n| File::create(format!("{path}-{n}")))
-                .collect();
-            for n in 0..8 {
-                fs::write(format!("{path}-{n}"), TEXT).expect("writing a canary");
-            }
-            let again = Watch::new(
-                kind,
-                Reader::from_fd(reader.fd.try_clone().expect("dup"), origin),
-            );
-            for n in 0..8 {
-                let text = fs::read_to_string(format!("{path}-{n}")).expect("a canary");
-                assert_eq!(text, TEXT, "a canary file");
-            }
-            drop((files, again));
-        }
-    });
-    for n in 0..8 {
-        let _ = fs::remove_file(format!("{path}-{n}"));
-    }
-}
-
-/// Runs `run` while another process posts without a pause: not a thread, whose
-/// mask would be that of before the watcher.
-fn under_load(origin: Origin, run: impl FnOnce(&Reader)) {
-    let (reader, writer) = make(origin);
-    // SAFETY: the cell has one thread by now.
-    match unsafe { fork() }.expect("fork") {
-        // Ended with the process group, should the cell fail.
-        ForkResult::Child => loop {
-            writer.post(1..=4);
-        },
-        ForkResult::Parent { child } => {
-            run(&reader);
-            kill(child, Signal::SIGKILL).expect("kill");
-            waitpid(child, None).expect("waitpid");
-        }
-    }
-}
-
 const TIMER: &str = "evq_timer";
 
 /// P3 and its like: whoever waits learns that the device is gone.
 pub(crate) fn removal(kind: Kind, origin: Origin) {
     let asleep = Gate::new();
     let main = gettid();
-    if origin != Origin::Evq {
+    if !origin.is_queue() {
         let (reader, writer) = make(origin);
         let mut watch = Watch::new(kind, reader);
         watch.drain();
@@ -194,8 +117,8 @@ pub(crate) fn removal(kind: Kind, origin: Origin) {
     let file = File::open(format!("/lib/evq/{TIMER}.ko")).expect("the module");
     finit_module(&file, c"own=64 rate=1000 count=5", ModuleInitFlags::empty())
         .expect("loading evq_timer");
-    let fd = open_node(Path::new("/dev/evq-timer"), OFlag::O_RDONLY);
-    let mut watch = Watch::new(kind, Reader::from_fd(fd, origin));
+    let reader = Reader::open(Path::new("/dev/evq-timer"), origin);
+    let mut watch = Watch::new(kind, reader);
     thread::scope(|scope| {
         scope.spawn(|| {
             asleep.pass();

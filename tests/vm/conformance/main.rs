@@ -12,8 +12,10 @@ mod cell;
 mod gaps;
 mod gate;
 mod life;
+mod load;
 mod several;
 mod source;
+mod table;
 mod uinput;
 mod watch;
 
@@ -21,6 +23,7 @@ use std::time::Instant;
 
 use evq::via::Kind;
 use source::Origin;
+use table::{Outcome, Row};
 
 struct Behaviour {
     name: &'static str,
@@ -69,10 +72,12 @@ const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         name: "two watchers, two threads",
         run: several::two_threads,
-        cannot: |kind, origin| match origin {
+        cannot: |kind, origin| {
+            match origin {
             Origin::Pipe => Some(SHARED),
             _ => (kind == Kind::Rtsig)
-                .then_some("a signal for the process must be blocked in all its threads"),
+                .then_some("a SIGIO for the process, which says that its signal queue was full, is told to one watcher only"),
+        }
         },
     },
     Behaviour {
@@ -87,50 +92,57 @@ const BEHAVIOURS: &[Behaviour] = &[
     always("exec", life::exec),
     always("mask of children", life::mask),
     always("number reused", life::reuse),
-    always("stop under load", life::stop),
-    always("errno and canary", life::canary),
+    always("stop under load", load::stop),
+    always("stop, a thread posts", load::stop_beside_thread),
+    always("errno and canary", load::canary),
     always("device removed", life::removal),
     always("storm", arrival::storm),
 ];
-
-enum Outcome {
-    Passed,
-    Failed,
-    Cannot(&'static str),
-    NotAsked,
-}
 
 fn main() {
     let filters: Vec<String> = std::env::args()
         .skip(1)
         .filter(|a| !a.starts_with('-'))
         .collect();
+    let asked = |name: &str| filters.is_empty() || filters.iter().any(|f| name.contains(f));
     let start = Instant::now();
     let (mut passed, mut failed, mut filtered) = (0, 0, 0);
+    let mut count = |name: &str, run: &mut dyn FnMut() -> Result<(), String>| {
+        if !asked(name) {
+            filtered += 1;
+            return Outcome::NotAsked;
+        }
+        match run() {
+            Ok(()) => {
+                passed += 1;
+                Outcome::Passed
+            }
+            Err(why) => {
+                failed += 1;
+                println!("{name}: FAILED: {why}");
+                Outcome::Failed
+            }
+        }
+    };
+    count("the table in README.md", &mut readme);
     for origin in Origin::ALL {
         let mut rows = Vec::new();
         for behaviour in BEHAVIOURS {
             let from = Instant::now();
-            let mut row = Vec::new();
-            for &kind in Kind::ALL {
+            let mut outcome = |&kind: &Kind| {
+                if let Some(reason) = (behaviour.cannot)(kind, origin) {
+                    return Outcome::Cannot(reason);
+                }
                 let name = format!("{}::{kind}::{origin}", behaviour.name);
-                row.push(if let Some(reason) = (behaviour.cannot)(kind, origin) {
-                    Outcome::Cannot(reason)
-                } else if !filters.is_empty() && !filters.iter().any(|f| name.contains(f)) {
-                    filtered += 1;
-                    Outcome::NotAsked
-                } else if let Err(why) = cell::run(|| (behaviour.run)(kind, origin)) {
-                    failed += 1;
-                    println!("{name}: FAILED: {why}");
-                    Outcome::Failed
-                } else {
-                    passed += 1;
-                    Outcome::Passed
-                });
-            }
-            rows.push((behaviour.name, row, from.elapsed().as_secs_f64()));
+                count(&name, &mut || cell::run(|| (behaviour.run)(kind, origin)))
+            };
+            rows.push(Row {
+                name: behaviour.name,
+                outcomes: Kind::ALL.iter().map(&mut outcome).collect(),
+                seconds: Some(from.elapsed().as_secs_f64()),
+            });
         }
-        print(origin, &rows);
+        print!("{}", table::text(origin, &rows));
     }
     let verdict = if failed == 0 { "ok" } else { "FAILED" };
     println!(
@@ -141,34 +153,32 @@ fn main() {
     std::process::exit(if failed == 0 { 0 } else { 101 });
 }
 
-fn print(origin: Origin, rows: &[(&str, Vec<Outcome>, f64)]) {
-    let mut notes: Vec<&str> = Vec::new();
-    print!("\n{:<26}", format!("on {origin}"));
-    for kind in Kind::ALL {
-        print!(" {kind:<12}");
-    }
-    println!(" seconds");
-    for (name, row, seconds) in rows {
-        print!("{name:<26}");
-        for outcome in row {
-            let text = match outcome {
-                Outcome::Passed => "ok".into(),
-                Outcome::Failed => "FAIL".into(),
-                Outcome::NotAsked => "".into(),
-                Outcome::Cannot(reason) => {
-                    let at = notes.iter().position(|note| note == reason);
-                    let at = at.unwrap_or_else(|| {
-                        notes.push(reason);
-                        notes.len() - 1
-                    });
-                    format!("– [{}]", at + 1)
-                }
+/// README.md shows the table of a queue if all goes well, and says how large the
+/// suite is.
+fn readme() -> Result<(), String> {
+    const README: &str = include_str!("../../../README.md");
+    let rows: Vec<_> = BEHAVIOURS
+        .iter()
+        .map(|behaviour| {
+            let outcome = |&kind| {
+                (behaviour.cannot)(kind, Origin::Evq).map_or(Outcome::Passed, Outcome::Cannot)
             };
-            print!(" {text:<12}");
+            Row {
+                name: behaviour.name,
+                outcomes: Kind::ALL.iter().map(outcome).collect(),
+                seconds: None,
+            }
+        })
+        .collect();
+    let size = format!(
+        "{} behaviours by {} mechanisms",
+        rows.len(),
+        Kind::ALL.len()
+    );
+    for part in [size, table::text(Origin::Evq, &rows)] {
+        if !README.contains(&part) {
+            return Err(format!("put this into it:\n{part}"));
         }
-        println!(" {seconds:.1}");
     }
-    for (at, note) in notes.iter().enumerate() {
-        println!("  [{}] cannot, because {note}", at + 1);
-    }
+    Ok(())
 }

@@ -9,7 +9,7 @@ use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{fork, ForkResult};
 
 use crate::gate::Gate;
-use crate::source::{make, Got, Origin, Reader};
+use crate::source::{make, Got, Origin};
 use crate::watch::{arm, wait, watcher, Watch};
 
 /// Q2: two descriptions of one queue, each by a watcher of its own on the same
@@ -61,13 +61,13 @@ pub(crate) fn two_threads(kind: Kind, origin: Origin) {
 
 /// The source, and a pipe, in one watcher.
 pub(crate) fn two_sources(kind: Kind, origin: Origin) {
-    let (reader, writer) = make(origin);
-    let (other_reader, other_writer) = make(Origin::Pipe);
+    let (mut reader, writer) = make(origin);
+    let (mut other_reader, other_writer) = make(Origin::Pipe);
     let mut watcher = watcher(kind);
     let token = arm(&mut watcher, &reader);
     let other_token = arm(&mut watcher, &other_reader);
     assert_ne!(token, other_token);
-    let readers = BTreeMap::from([(token, &reader), (other_token, &other_reader)]);
+    let mut readers = BTreeMap::from([(token, &mut reader), (other_token, &mut other_reader)]);
     let mut next = BTreeMap::from([(token, 1), (other_token, 1)]);
     for (number, to) in [(1, 3), (2, 1), (3, 2), (4, 3), (5, 2), (6, 1)] {
         let (mut wanted, mut at) = (0, Vec::new());
@@ -80,7 +80,8 @@ pub(crate) fn two_sources(kind: Kind, origin: Origin) {
         }
         while wanted > 0 {
             for token in wait(&mut watcher) {
-                while let Got::Numbers(numbers, lost) = readers[&token].read(64) {
+                let reader = readers.get_mut(&token).expect("one of the two");
+                while let Got::Numbers(numbers, lost) = reader.read(64) {
                     assert_eq!(lost, 0);
                     for got in numbers {
                         assert_eq!(got, number, "from the other round");
@@ -102,15 +103,14 @@ pub(crate) fn two_sources(kind: Kind, origin: Origin) {
 /// F4: the description is what is armed, not the number.
 pub(crate) fn dup(kind: Kind, origin: Origin) {
     let (reader, writer) = make(origin);
-    let copy = reader.fd.try_clone().expect("dup");
+    let copy = reader.duplicate();
     let mut watcher = watcher(kind);
     let token = arm(&mut watcher, &reader);
     drop(reader);
-    let reader = Reader::from_fd(copy, origin);
     let mut watch = Watch {
         watcher,
         token,
-        reader,
+        reader: copy,
     };
     watch.drain();
     writer.post([1]);

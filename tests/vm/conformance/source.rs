@@ -4,10 +4,10 @@
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use evq::input::{RawInput, Stamped};
-use evq::{Event, Source};
+use evq::{Error, Event, Filled, Mapped, Queue, Source};
 use nix::errno::Errno;
 use nix::fcntl::{open, OFlag};
 use nix::sys::stat::Mode;
@@ -18,19 +18,27 @@ use crate::uinput;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     Evq,
+    /// The queue again, its ring read in place.
+    Mapped,
     Pipe,
     Input,
 }
 
 impl Origin {
-    pub(crate) const ALL: [Origin; 3] = [Origin::Evq, Origin::Pipe, Origin::Input];
+    pub(crate) const ALL: [Origin; 4] = [Origin::Evq, Origin::Mapped, Origin::Pipe, Origin::Input];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Origin::Evq => "evq",
+            Origin::Mapped => "mapped",
             Origin::Pipe => "pipe",
             Origin::Input => "input",
         }
+    }
+
+    /// Whether it is a queue, which overwrites what is not read in time.
+    pub(crate) fn is_queue(self) -> bool {
+        matches!(self, Origin::Evq | Origin::Mapped)
     }
 }
 
@@ -53,8 +61,17 @@ pub(crate) enum Got {
 /// The reading side.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    pub(crate) fd: OwnedFd,
+    from: From,
     origin: Origin,
+    node: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+enum From {
+    /// A queue, or a pipe with what one reads from a queue.
+    Records(Queue),
+    Ring(Box<Mapped>),
+    Input(OwnedFd),
 }
 
 /// The writing side.
@@ -66,62 +83,42 @@ pub(crate) struct Writer {
 }
 
 /// An open that blocks in reads, as a program finds it.
-pub(crate) fn open_node(path: &std::path::Path, flags: OFlag) -> OwnedFd {
+fn open_node(path: &Path, flags: OFlag) -> OwnedFd {
     open(path, flags | OFlag::O_CLOEXEC, Mode::empty())
         .unwrap_or_else(|errno| panic!("opening {}: {errno}", path.display()))
 }
 
 pub(crate) fn make(origin: Origin) -> (Reader, Writer) {
-    let (fd, writer) = match origin {
-        Origin::Evq => {
+    let (reader, fd, node) = match origin {
+        Origin::Evq | Origin::Mapped => {
             let node = PathBuf::from("/dev/evq");
             let fd = open_node(&node, OFlag::O_WRONLY);
-            let reader = open_node(&node, OFlag::O_RDONLY);
-            (
-                reader,
-                Writer {
-                    fd,
-                    origin,
-                    node: Some(node),
-                },
-            )
+            (None, fd, Some(node))
         }
         Origin::Pipe => {
             let (reader, fd) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
-            (
-                reader,
-                Writer {
-                    fd,
-                    origin,
-                    node: None,
-                },
-            )
+            (Some(reader), fd, None)
         }
         Origin::Input => {
             let (fd, node) = uinput::create();
-            let reader = open_node(&node, OFlag::O_RDONLY);
-            (
-                reader,
-                Writer {
-                    fd,
-                    origin,
-                    node: Some(node),
-                },
-            )
+            (None, fd, Some(node))
         }
     };
-    (Reader { fd, origin }, writer)
+    let writer = Writer { fd, origin, node };
+    let reader = match reader {
+        Some(fd) => Reader::of(fd, origin, None),
+        None => writer.reader(),
+    };
+    (reader, writer)
 }
 
 impl Writer {
     /// Another description of what this writes to.
     pub(crate) fn reader(&self) -> Reader {
-        let node = self.node.as_ref().expect("a source with a node");
-        let fd = open_node(node, OFlag::O_RDONLY);
-        Reader {
-            fd,
-            origin: self.origin,
-        }
+        Reader::open(
+            self.node.as_ref().expect("a source with a node"),
+            self.origin,
+        )
     }
 
     pub(crate) fn duplicate(&self) -> Writer {
@@ -204,8 +201,37 @@ fn record(origin: Origin, number: u64) -> Vec<u8> {
 }
 
 impl Reader {
-    pub(crate) fn from_fd(fd: OwnedFd, origin: Origin) -> Reader {
-        Reader { fd, origin }
+    pub(crate) fn open(node: &Path, origin: Origin) -> Reader {
+        let fd = open_node(node, OFlag::O_RDONLY);
+        Reader::of(fd, origin, Some(node.to_owned()))
+    }
+
+    fn of(fd: OwnedFd, origin: Origin, node: Option<PathBuf>) -> Reader {
+        let queue = |fd| Queue::from_fd(fd, origin.name());
+        let from = match origin {
+            Origin::Evq | Origin::Pipe => From::Records(queue(fd)),
+            Origin::Mapped => {
+                let ring = Mapped::new(queue(fd)).expect("mapping the ring");
+                From::Ring(Box::new(ring))
+            }
+            Origin::Input => From::Input(fd),
+        };
+        Reader { from, origin, node }
+    }
+
+    /// Another descriptor of the same description.
+    pub(crate) fn duplicate(&self) -> Reader {
+        let fd = self.as_fd().try_clone_to_owned().expect("dup");
+        Reader::of(fd, self.origin, self.node.clone())
+    }
+
+    /// For a child that reads: what it takes from a ring its parent does not
+    /// know, so that gets a description of its own.
+    pub(crate) fn again(&self) -> Reader {
+        match (&self.from, &self.node) {
+            (From::Ring(_), Some(node)) => Reader::open(node, self.origin),
+            _ => self.duplicate(),
+        }
     }
 
     pub(crate) fn origin(&self) -> Origin {
@@ -213,52 +239,71 @@ impl Reader {
     }
 
     /// Reads up to `most` numbers.
-    pub(crate) fn read(&self, most: usize) -> Got {
-        let (record, per_number) = match self.origin {
-            Origin::Input => (size_of::<RawInput>(), 2),
-            _ => (size_of::<Event>(), 1),
+    pub(crate) fn read(&mut self, most: usize) -> Got {
+        let mut events = vec![Event::default(); most];
+        let filled = match &mut self.from {
+            From::Input(fd) => return read_input(fd, most),
+            From::Records(queue) => queue.read(&mut events),
+            From::Ring(ring) => ring.read(&mut events),
         };
-        let mut bytes = vec![0; record * per_number * most];
-        let count = loop {
-            match read(&self.fd, &mut bytes) {
-                Ok(0) | Err(Errno::ENODEV) => return Got::Gone,
-                Ok(count) => break count,
-                Err(Errno::EAGAIN) => return Got::Empty,
-                Err(Errno::EINTR) => {}
-                Err(errno) => panic!("reading {}: {errno}", self.origin),
-            }
-        };
-        assert_eq!(count % record, 0, "a torn record from {}", self.origin);
-        let (mut numbers, mut lost) = (Vec::new(), 0);
-        for one in bytes[..count].chunks_exact(record) {
-            if self.origin == Origin::Input {
-                let [kind, code] = [16, 18].map(|at| u16::from_ne_bytes([one[at], one[at + 1]]));
-                match (kind, code) {
-                    (uinput::EV_MSC, uinput::MSC_SCAN) => {
-                        let value = i32::from_ne_bytes(one[20..24].try_into().expect("4 bytes"));
-                        numbers.push(u64::try_from(value).expect("as posted"));
-                    }
-                    (0, 0) => {}
-                    // SYN_DROPPED: how many, evdev does not say.
-                    (0, 3) => lost += 1,
-                    other => panic!("evdev gave {other:?}"),
-                }
-            } else {
-                lost += u64::from(u32::from_ne_bytes(one[24..28].try_into().expect("4 bytes")));
-                let source = u32::from_ne_bytes(one[16..20].try_into().expect("4 bytes"));
+        match filled {
+            Ok(Filled::Records(count)) => {
+                events.truncate(count);
+                let lost = events.iter().map(|event| u64::from(event.lost)).sum();
                 // evq_input forwards whatever input devices there are.
-                if matches!(Source::from(source), Source::Program(_)) {
-                    numbers.push(u64::from_ne_bytes(one[32..40].try_into().expect("8 bytes")));
-                }
+                events.retain(|event| {
+                    self.origin == Origin::Pipe
+                        || matches!(Source::from(event.source), Source::Program(_))
+                });
+                let numbers = events
+                    .iter()
+                    .map(|event| u64::from_ne_bytes(event.data[..8].try_into().expect("8 bytes")));
+                Got::Numbers(numbers.collect(), lost)
             }
+            Ok(Filled::Empty) => Got::Empty,
+            Ok(Filled::End) | Err(Error::Retired { .. }) => Got::Gone,
+            Err(error) => panic!("reading: {error}"),
         }
-        Got::Numbers(numbers, lost)
     }
+}
+
+fn read_input(fd: &OwnedFd, most: usize) -> Got {
+    let record = size_of::<RawInput>();
+    let mut bytes = vec![0; 2 * record * most];
+    let count = loop {
+        match read(fd, &mut bytes) {
+            Ok(0) | Err(Errno::ENODEV) => return Got::Gone,
+            Ok(count) => break count,
+            Err(Errno::EAGAIN) => return Got::Empty,
+            Err(Errno::EINTR) => {}
+            Err(errno) => panic!("reading an input device: {errno}"),
+        }
+    };
+    assert_eq!(count % record, 0, "a torn record from an input device");
+    let (mut numbers, mut lost) = (Vec::new(), 0);
+    for one in bytes[..count].chunks_exact(record) {
+        let [kind, code] = [16, 18].map(|at| u16::from_ne_bytes([one[at], one[at + 1]]));
+        match (kind, code) {
+            (uinput::EV_MSC, uinput::MSC_SCAN) => {
+                let value = i32::from_ne_bytes(one[20..24].try_into().expect("4 bytes"));
+                numbers.push(u64::try_from(value).expect("as posted"));
+            }
+            (0, 0) => {}
+            // SYN_DROPPED: how many, evdev does not say.
+            (0, 3) => lost += 1,
+            other => panic!("evdev gave {other:?}"),
+        }
+    }
+    Got::Numbers(numbers, lost)
 }
 
 impl AsFd for Reader {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        match &self.from {
+            From::Records(queue) => queue.as_fd(),
+            From::Ring(ring) => ring.as_fd(),
+            From::Input(fd) => fd.as_fd(),
+        }
     }
 }
 

@@ -38,6 +38,11 @@ impl Watch {
         }
     }
 
+    /// Drops the watcher.
+    pub(crate) fn stop(self) -> Reader {
+        self.reader
+    }
+
     /// Reads what is there, for mechanisms that do not block in it.
     pub(crate) fn drain(&mut self) {
         if !self.watcher.kind().drains() {
