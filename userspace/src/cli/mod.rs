@@ -7,6 +7,7 @@ mod convert;
 #[cfg(feature = "daemon")]
 mod daemon;
 mod describe;
+mod doctor;
 mod exit;
 mod explain;
 mod hex;
@@ -41,6 +42,7 @@ enum Command {
     Watch(watch::Args),
     Send(send::Args),
     Info(info::Args),
+    Doctor(doctor::Args),
     Record(record::Args),
     Replay(replay::Args),
     Convert(convert::Args),
@@ -65,6 +67,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Watch(args) => watch::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Info(args) => info::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Convert(args) => convert::run(&args),
