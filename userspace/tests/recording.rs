@@ -91,6 +91,54 @@ fn what_was_written_is_read() {
     assert!(error.is_none(), "{error:?}");
 }
 
+/// The format is what evq-recording(5) says: these bytes were put together from
+/// that page by another program.
+#[test]
+fn the_bytes_are_those_of_the_manual() {
+    let hex = "\
+        896576717265630a01000000b27c20f00100000040000000576248f89bdfa25f\
+        0100000040000000887766554433221100112233445566778899aabbccddeeff\
+        00f2052a0100000000002a36fe9c97172c010000000000002f6465762f657671\
+        020000003f000000855b477cac7ae697ab020080f085da2c8080848008011e04\
+        01000000020209e724b424ffff0320000102030405060708090a0b0c0d0e0f10\
+        1112131415161718191a1b1c1d1e1f";
+    let bytes: Vec<u8> = (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+        .collect();
+    let segment = Segment {
+        device: "/dev/evq".into(),
+        abi: 1,
+        instance: 0x1122_3344_5566_7788,
+        boot_id: 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff,
+        monotonic_ns: 5_000_000_000,
+        realtime_ns: 1_700_000_000_000_000_000,
+        next: 300,
+    };
+    let first = Event {
+        seq: 300,
+        time_ns: 6_000_000_000,
+        source: 0x8001_0000,
+        ..Event::new(1, 30, &1_i32.to_le_bytes()).unwrap()
+    };
+    let data: Vec<u8> = (0..32).collect();
+    let second = Event {
+        seq: 303,
+        time_ns: first.time_ns - 5,
+        source: 4711,
+        lost: 2,
+        ..Event::new(0x1234, 0xffff, &data).unwrap()
+    };
+    let mut writer = Writer::new(Vec::new(), "a test").unwrap();
+    writer.begin(&segment).unwrap();
+    writer.append(&[first, second]).unwrap();
+    assert_eq!(*writer.get_mut(), bytes);
+    let (items, error) = read(&bytes);
+    let events = [first, second].map(Item::Event);
+    assert_eq!(items[0], Item::Segment(segment));
+    assert_eq!((&items[1..], error.is_none()), (&events[..], true));
+}
+
 /// Whatever is cut off: what is whole is read, and the end is where it says.
 #[test]
 fn cut_at_every_byte() {

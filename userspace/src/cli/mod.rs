@@ -13,6 +13,7 @@ mod explain;
 mod hex;
 mod info;
 mod json;
+mod manual;
 mod output;
 mod process;
 mod record;
@@ -49,6 +50,7 @@ enum Command {
     #[cfg(feature = "daemon")]
     Daemon(daemon::Args),
     Explain(explain::Args),
+    Manual(manual::Args),
     #[cfg(feature = "bench")]
     Bench(bench::Args),
 }
@@ -74,6 +76,7 @@ pub(crate) fn main() -> ExitCode {
         #[cfg(feature = "daemon")]
         Command::Daemon(args) => daemon::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Manual(args) => manual::run(&args),
         #[cfg(feature = "bench")]
         Command::Bench(args) => bench::run(&args),
     };
