@@ -5,6 +5,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
+use evq::Match;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
@@ -252,6 +253,15 @@ fn a_user_with_all_files_it_can_have() {
         let epoll = epoll();
         files.iter().for_each(|fd| watch(&epoll, fd));
         (files, epoll)
+    });
+    // Q7: these wait for the moderator, not at the queue.
+    disturbed("files with a filter armed", count, SMALL, || {
+        let files = counted(all_files());
+        for fd in &files {
+            try_filter(fd, &[Match::types(0x100..=0x100)]).expect("EVQ_IOC_FILTER");
+            arm(fd);
+        }
+        files
     });
 }
 
