@@ -20,6 +20,8 @@ mod record;
 mod replay;
 mod script;
 mod send;
+#[cfg(feature = "top")]
+mod top;
 mod watch;
 
 use std::io;
@@ -43,6 +45,8 @@ enum Command {
     Watch(watch::Args),
     Send(send::Args),
     Info(info::Args),
+    #[cfg(feature = "top")]
+    Top(top::Args),
     Doctor(doctor::Args),
     Record(record::Args),
     Replay(replay::Args),
@@ -69,6 +73,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Watch(args) => watch::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Info(args) => info::run(&args),
+        #[cfg(feature = "top")]
+        Command::Top(args) => top::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Replay(args) => replay::run(&args),

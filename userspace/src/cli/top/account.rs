@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From one look to the next: rates, and counts since a reset.
+
+use std::collections::HashMap;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+
+use evq::uapi::{Info, INFO_RETIRED};
+use evq::Queue;
+use nix::sys::stat::fstat;
+use nix::time::{clock_gettime, ClockId};
+use serde::Serialize;
+
+use super::super::json;
+use super::sample::{subscribers, Id, Subscriber};
+
+/// One look, in numbers; a line of `--stream json`, which docs/top.schema.json
+/// describes. Rates are per second since the look before, and null in the first
+/// one.
+#[derive(Debug, Serialize)]
+pub(super) struct View {
+    v: u32,
+    pub(super) device: String,
+    /// CLOCK_MONOTONIC.
+    time_ns: u64,
+    pub(super) retired: bool,
+    pub(super) capacity: u32,
+    /// Events that the ring holds.
+    pub(super) held: u64,
+    pub(super) posted: u64,
+    pub(super) posted_per_s: Option<f64>,
+    pub(super) overwritten: u64,
+    pub(super) refused: u64,
+    pub(super) wakeups: u64,
+    pub(super) wakeups_per_s: Option<f64>,
+    pub(super) signals: u64,
+    pub(super) signals_per_s: Option<f64>,
+    /// Open files but this one; those that are not in the list belong to others,
+    /// or only write.
+    pub(super) open: u32,
+    pub(super) subscribers: Vec<Row>,
+}
+
+/// A subscriber.
+#[derive(Debug, Serialize)]
+pub(super) struct Row {
+    pub(super) pid: u32,
+    pub(super) fd: u32,
+    pub(super) command: String,
+    /// Events that it has not read yet.
+    pub(super) behind: u64,
+    pub(super) delivered: u64,
+    pub(super) delivered_per_s: Option<f64>,
+    pub(super) lost: u64,
+    pub(super) lost_per_s: Option<f64>,
+    /// Not wanted by its filter.
+    pub(super) skipped: u64,
+}
+
+/// What was found in one look.
+#[derive(Clone, Debug, Default)]
+struct Look {
+    time_ns: u64,
+    info: Info,
+    subscribers: HashMap<Id, Subscriber>,
+}
+
+/// A queue, and the looks at it that matter.
+pub(super) struct Account {
+    queue: Queue,
+    rdev: u64,
+    last: Option<Look>,
+    /// What counts are told from.
+    base: Look,
+}
+
+impl Account {
+    pub(super) fn open(path: &Path) -> anyhow::Result<Account> {
+        let queue = Queue::open(path)?;
+        let rdev = fstat(queue.as_fd())?.st_rdev;
+        Ok(Account {
+            queue,
+            rdev,
+            last: None,
+            base: Look::default(),
+        })
+    }
+
+    pub(super) fn look(&mut self) -> anyhow::Result<View> {
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
+        let found = subscribers(self.rdev).into_iter();
+        let look = Look {
+            time_ns: now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64,
+            info: self.queue.info()?,
+            subscribers: found.map(|found| (found.id, found)).collect(),
+        };
+        let view = view(self.queue.name(), &look, self.last.as_ref(), &self.base);
+        self.last = Some(look);
+        Ok(view)
+    }
+
+    /// Counts begin anew with the last look.
+    pub(super) fn reset(&mut self) {
+        self.base = self.last.clone().unwrap_or_default();
+    }
+}
+
+fn view(device: &str, look: &Look, last: Option<&Look>, base: &Look) -> View {
+    let info = &look.info;
+    let rate = |field: fn(&Info) -> u64| {
+        let last = last?;
+        per_second(look.time_ns - last.time_ns, field(&last.info), field(info))
+    };
+    let count = |field: fn(&Info) -> u64| since(field(&base.info), field(info));
+    let mut subscribers: Vec<_> = look
+        .subscribers
+        .values()
+        .map(|subscriber| row(subscriber, look, last, base))
+        .collect();
+    // The most unhappy first.
+    subscribers.sort_by_key(|row| std::cmp::Reverse((row.lost, row.behind, row.pid, row.fd)));
+    View {
+        v: json::VERSION,
+        device: device.into(),
+        time_ns: look.time_ns,
+        retired: info.flags & INFO_RETIRED != 0,
+        capacity: info.capacity,
+        held: (info.posted + 1).saturating_sub(info.oldest),
+        posted: count(|info| info.posted),
+        posted_per_s: rate(|info| info.posted),
+        overwritten: count(|info| info.overwritten),
+        refused: count(|info| info.refused),
+        wakeups: count(|info| info.wakeups),
+        wakeups_per_s: rate(|info| info.wakeups),
+        signals: count(|info| info.signals),
+        signals_per_s: rate(|info| info.signals),
+        open: info.subscribers.saturating_sub(1),
+        subscribers,
+    }
+}
+
+fn row(now: &Subscriber, look: &Look, last: Option<&Look>, base: &Look) -> Row {
+    let before = last.and_then(|last| Some((last, last.subscribers.get(&now.id)?)));
+    let rate = |field: fn(&Subscriber) -> u64| {
+        let (last, before) = before?;
+        per_second(look.time_ns - last.time_ns, field(before), field(now))
+    };
+    let base = base.subscribers.get(&now.id);
+    let count = |field: fn(&Subscriber) -> u64| since(base.map_or(0, field), field(now));
+    Row {
+        pid: now.id.pid,
+        fd: now.id.fd,
+        command: now.command.clone(),
+        behind: now.behind,
+        delivered: count(|subscriber| subscriber.delivered),
+        delivered_per_s: rate(|subscriber| subscriber.delivered),
+        lost: count(|subscriber| subscriber.lost),
+        lost_per_s: rate(|subscriber| subscriber.lost),
+        skipped: count(|subscriber| subscriber.skipped),
+    }
+}
+
+/// The difference; or all of it where the count has begun anew, by a seek or
+/// because the number belongs to another file now.
+fn since(before: u64, now: u64) -> u64 {
+    now.checked_sub(before).unwrap_or(now)
+}
+
+fn per_second(elapsed_ns: u64, before: u64, now: u64) -> Option<f64> {
+    let rate = since(before, now) as f64 * 1e9 / elapsed_ns as f64;
+    // Two looks in one nanosecond say nothing.
+    rate.is_finite().then_some(rate)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    fn subscriber(fd: u32, delivered: u64, lost: u64) -> (Id, Subscriber) {
+        let id = Id { pid: 42, fd };
+        let subscriber = Subscriber {
+            id,
+            command: "reader".into(),
+            behind: 3,
+            delivered,
+            lost,
+            skipped: 0,
+        };
+        (id, subscriber)
+    }
+
+    fn look(seconds: u64, posted: u64, subscribers: &[(u32, u64, u64)]) -> Look {
+        Look {
+            time_ns: seconds * 1_000_000_000,
+            info: Info {
+                capacity: 64,
+                posted,
+                oldest: (posted + 1).saturating_sub(64).max(1),
+                subscribers: 3,
+                ..Info::default()
+            },
+            subscribers: subscribers
+                .iter()
+                .map(|&(fd, delivered, lost)| subscriber(fd, delivered, lost))
+                .collect(),
+        }
+    }
+
+    /// Two looks, two seconds apart.
+    pub(in super::super) fn example() -> View {
+        let before = look(10, 100, &[(3, 90, 0), (4, 50, 20)]);
+        let now = look(12, 700, &[(3, 690, 0), (4, 60, 520)]);
+        view("/dev/evq", &now, Some(&before), &Look::default())
+    }
+
+    #[test]
+    fn rates_are_per_second_since_the_look_before() {
+        let view = example();
+        assert_eq!((view.posted, view.posted_per_s), (700, Some(300.0)));
+        assert_eq!((view.held, view.open), (64, 2));
+        let rows: Vec<_> = view.subscribers.iter().map(|r| (r.fd, r.lost)).collect();
+        assert_eq!(rows, [(4, 520), (3, 0)], "who loses comes first");
+        assert_eq!(view.subscribers[0].lost_per_s, Some(250.0));
+        assert_eq!(view.subscribers[1].delivered_per_s, Some(300.0));
+    }
+
+    #[test]
+    fn the_lines_are_documented() {
+        let schema = include_str!("../../../../docs/top.schema.json");
+        let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let first = view("x", &look(1, 5, &[(3, 5, 0)]), None, &Look::default());
+        for view in [first, example()] {
+            let line: serde_json::Value = serde_json::from_str(&json::line(&view)).unwrap();
+            if let Err(error) = validator.validate(&line) {
+                panic!("docs/top.schema.json forbids {line}: {error}");
+            }
+            // Nothing is there that is not in it.
+            let fields = |value: &serde_json::Value| {
+                let fields = value.as_object().unwrap().keys();
+                fields.cloned().collect::<Vec<_>>()
+            };
+            let known = &schema["properties"];
+            assert_eq!(fields(&line), fields(known));
+            let known = &known["subscribers"]["items"]["properties"];
+            assert_eq!(fields(&line["subscribers"][0]), fields(known));
+        }
+    }
+
+    #[test]
+    fn the_first_look_has_no_rates() {
+        let view = view("x", &look(1, 5, &[(3, 5, 0)]), None, &Look::default());
+        assert_eq!((view.posted, view.posted_per_s), (5, None));
+        assert_eq!(view.subscribers[0].delivered_per_s, None);
+    }
+
+    #[test]
+    fn a_reset_starts_the_counts_anew_and_a_seek_the_subscribers() {
+        let base = look(1, 100, &[(3, 90, 10)]);
+        let now = look(2, 130, &[(3, 5, 0), (4, 7, 1)]);
+        let view = view("x", &now, Some(&base), &base);
+        assert_eq!(view.posted, 30);
+        let rows: Vec<_> = view
+            .subscribers
+            .iter()
+            .map(|r| (r.fd, r.delivered))
+            .collect();
+        assert_eq!(rows, [(4, 7), (3, 5)]);
+        assert_eq!(view.subscribers[1].delivered_per_s, Some(5.0));
+        assert_eq!(view.subscribers[0].delivered_per_s, None, "it is new");
+    }
+
+    #[test]
+    fn the_same_moment_twice_has_no_rate() {
+        assert_eq!(per_second(0, 1, 2), None);
+        assert_eq!(per_second(0, 1, 1), None);
+    }
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `top`: what happens on queues, and who does not keep up.
+
+mod account;
+mod sample;
+mod screen;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use evq::device::DEFAULT_PATH;
+use evq::via::Kind;
+use evq::{StopSignals, Watcher};
+use nix::sys::signal::Signal;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+
+use super::exit::Exit;
+use super::json;
+use super::watch::duration;
+use account::Account;
+use screen::Screen;
+
+/// Show rates, fill and losses of queues, and of each of their subscribers.
+///
+/// A subscriber is a file that a program has open: of other users only root
+/// sees them. `behind` is how many events it has not read yet; what exceeds the
+/// capacity it loses. Keys: f freezes the picture, r starts the counts anew, q
+/// ends it. Opening a queue for this makes one more subscriber, which is not
+/// shown.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A queue; may be repeated.
+    #[arg(long = "device", value_name = "PATH", default_value = DEFAULT_PATH)]
+    devices: Vec<PathBuf>,
+
+    /// Seconds between two looks.
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = duration)]
+    interval: Duration,
+
+    /// Print one line for each look and queue instead of a picture.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    stream: Option<Stream>,
+
+    /// End after this many looks.
+    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    num_looks: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Stream {
+    /// One JSON object per line.
+    Json,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let stop = StopSignals::new(&[Signal::SIGINT, Signal::SIGTERM])?;
+    let mut watcher = Watcher::new(Kind::Poll)?;
+    watcher.also(&stop, "the signalfd")?;
+    let accounts = args.devices.iter().map(|path| Account::open(path));
+    let mut top = Top {
+        args,
+        stop,
+        watcher,
+        accounts: accounts.collect::<anyhow::Result<_>>()?,
+        looks: 0,
+    };
+    if args.stream.is_some() {
+        return top.stream();
+    }
+    if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        bail!("top draws on a terminal, and there is none: use --stream json");
+    }
+    let terminal = ratatui::try_init()?;
+    let result = top.draw(Screen::new(terminal));
+    ratatui::restore();
+    result
+}
+
+struct Top<'a> {
+    args: &'a Args,
+    stop: StopSignals,
+    watcher: Watcher,
+    accounts: Vec<Account>,
+    looks: u64,
+}
+
+impl Top<'_> {
+    fn stream(&mut self) -> anyhow::Result<Exit> {
+        loop {
+            let due = self.due();
+            let mut lines = String::new();
+            for account in &mut self.accounts {
+                lines += &json::line(&account.look()?);
+                lines.push('\n');
+            }
+            io::stdout().lock().write_all(lines.as_bytes())?;
+            if self.was_last() {
+                return Ok(Exit::Done);
+            }
+            while Instant::now() < due {
+                self.wait(due)?;
+                if let Some(signal) = self.stop.next()? {
+                    return Ok(Exit::Signal(signal));
+                }
+            }
+        }
+    }
+
+    fn draw(&mut self, mut screen: Screen) -> anyhow::Result<Exit> {
+        self.watcher.also(io::stdin(), "standard input")?;
+        let mut frozen = false;
+        loop {
+            let due = self.due();
+            if !frozen {
+                screen.views.clear();
+                for account in &mut self.accounts {
+                    screen.views.push(account.look()?);
+                }
+            }
+            screen.draw(frozen)?;
+            if self.was_last() {
+                return Ok(Exit::Done);
+            }
+            while Instant::now() < due {
+                self.wait(due)?;
+                if let Some(signal) = self.stop.next()? {
+                    return Ok(Exit::Signal(signal));
+                }
+                // What has been read from the terminal is not in poll any more.
+                while event::poll(Duration::ZERO)? {
+                    match key(&event::read()?) {
+                        Some(Key::End) => return Ok(Exit::Done),
+                        Some(Key::Freeze) => frozen = !frozen,
+                        Some(Key::Reset) => {
+                            for account in &mut self.accounts {
+                                account.reset();
+                            }
+                        }
+                        None => {}
+                    }
+                    screen.draw(frozen)?;
+                }
+            }
+        }
+    }
+
+    /// When to look again.
+    fn due(&self) -> Instant {
+        // Longer than anybody waits, and no limit of a clock.
+        Instant::now() + self.args.interval.min(Duration::from_secs(86_400))
+    }
+
+    fn was_last(&mut self) -> bool {
+        self.looks += 1;
+        self.args.num_looks == Some(self.looks)
+    }
+
+    /// Until then at most: a key, a signal or a new size ends it early.
+    fn wait(&mut self, due: Instant) -> anyhow::Result<()> {
+        let left = due.saturating_duration_since(Instant::now());
+        self.watcher.wait(Some(left))?;
+        Ok(())
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Key {
+    End,
+    Freeze,
+    Reset,
+}
+
+fn key(event: &Event) -> Option<Key> {
+    let Event::Key(key) = event else {
+        return None;
+    };
+    match key.code {
+        _ if key.kind == KeyEventKind::Release => None,
+        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Key::End),
+        KeyCode::Char('q') | KeyCode::Esc => Some(Key::End),
+        KeyCode::Char('f' | ' ') => Some(Key::Freeze),
+        KeyCode::Char('r') => Some(Key::Reset),
+        _ => None,
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One look at a queue and at all that have it open.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+/// What a subscriber is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Id {
+    pub(super) pid: u32,
+    pub(super) fd: u32,
+}
+
+/// An open file, as `/proc/PID/fdinfo` tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Subscriber {
+    pub(super) id: Id,
+    pub(super) command: String,
+    pub(super) behind: u64,
+    pub(super) delivered: u64,
+    pub(super) lost: u64,
+    pub(super) skipped: u64,
+}
+
+/// Those that have the device with this number open for reading, but for this
+/// process. What may not be looked at, or goes meanwhile, is left out.
+pub(super) fn subscribers(rdev: u64) -> Vec<Subscriber> {
+    let mut found = Vec::new();
+    for process in numbers("/proc").filter(|pid| *pid != std::process::id()) {
+        let folder = format!("/proc/{process}");
+        for fd in numbers(format!("{folder}/fd")) {
+            let node = fs::metadata(format!("{folder}/fd/{fd}"));
+            if !node.is_ok_and(|node| node.rdev() == rdev) {
+                continue;
+            }
+            let id = Id { pid: process, fd };
+            let info = fs::read_to_string(format!("{folder}/fdinfo/{fd}"));
+            found.extend(info.ok().and_then(|info| parse(&info, id, &folder)));
+        }
+    }
+    found
+}
+
+/// The entries of a folder that are numbers; none if it cannot be read.
+fn numbers(folder: impl AsRef<Path>) -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+fn parse(info: &str, id: Id, folder: &str) -> Option<Subscriber> {
+    let field = |name: &str| {
+        let mut lines = info.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"))?;
+        value.parse::<u64>().ok()
+    };
+    let command = fs::read_to_string(format!("{folder}/comm")).unwrap_or_default();
+    Some(Subscriber {
+        id,
+        command: printable(command.trim_end()),
+        behind: (field("evq-posted")? + 1).saturating_sub(field("evq-next")?),
+        delivered: field("evq-delivered")?,
+        lost: field("evq-lost")?,
+        skipped: field("evq-skipped")?,
+    })
+}
+
+/// Any program may give itself any name.
+fn printable(name: &str) -> String {
+    let plain = |c: char| if c.is_control() { '?' } else { c };
+    name.chars().map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INFO: &str = "pos:\t0\nflags:\t0100000\nevq-capacity:\t64\nevq-flags:\t0x0\n\
+        evq-posted:\t90\nevq-overwritten:\t26\nevq-refused:\t0\nevq-subscribers:\t2\n\
+        evq-wakeups:\t5\nevq-signals:\t0\nevq-next:\t81\nevq-delivered:\t70\nevq-lost:\t9\n\
+        evq-skipped:\t1\n";
+
+    #[test]
+    fn fdinfo_is_understood() {
+        let id = Id { pid: 1, fd: 3 };
+        let found = parse(INFO, id, "/nonexistent").unwrap();
+        let numbers = (found.behind, found.delivered, found.lost, found.skipped);
+        assert_eq!(numbers, (10, 70, 9, 1));
+        // Of a file that is open for writing only it tells less.
+        let (short, _) = INFO.split_once("evq-posted").unwrap();
+        assert_eq!(parse(short, id, "/nonexistent"), None);
+    }
+
+    #[test]
+    fn names_cannot_draw() {
+        assert_eq!(printable("\x1b[2Jx\n"), "?[2Jx?");
+    }
+}
