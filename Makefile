@@ -21,7 +21,7 @@ unexport MAKEFLAGS MFLAGS
 # The lanes of "make prove", those that take longest last.
 PROVE := --miri --parsers --vm=stock --vm=rt --checkers --vm=debug
 
-.PHONY: help demo test prove bench shell module client man gdb lint fmt clean distclean setup kernel vm-module
+.PHONY: help demo test prove mutants bench shell module client man gdb lint fmt clean distclean setup kernel vm-module
 
 help: ## this list
 	@printf 'make TARGET [KERNEL=stock|rt|tiny|debug|/tree] [KDIR=/tree]\n\n'
@@ -35,6 +35,9 @@ test: vm-module client ## everything that proves it; ends with the counts
 
 prove: client ## for longer, on PREEMPT_RT and under the kernel's checkers too (docs/proof.md)
 	@for lane in $(PROVE); do tests/all $$(echo $$lane | tr = ' ') || exit 1; done
+
+mutants: vm-module ## breaks one thing at a time and expects its tests to fail; WORDS="…" picks some
+	@tests/mutants $(WORDS)
 
 bench: vm-module client ## the queue beside pipes, sockets, input devices and others
 	@EVQ_KERNEL=$(KERNEL) qemu/bench
