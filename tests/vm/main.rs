@@ -39,6 +39,7 @@ mod recording;
 mod retire;
 mod select;
 mod share;
+mod sources;
 mod storm;
 mod storm_via;
 mod storms;

@@ -159,6 +159,37 @@ impl Watch {
         line.trim_end().to_owned()
     }
 
+    /// Reads lines up to one of this source with this text.
+    pub(crate) fn until(&mut self, source: &str, text: &str) {
+        loop {
+            let line = self.line();
+            assert_ne!(line, "", "it has ended without {source}{text}");
+            if line.starts_with(source) && line.contains(text) {
+                return;
+            }
+        }
+    }
+
+    /// Reads its messages up to a line with this text; gives all of them.
+    pub(crate) fn told(&mut self, text: &str) -> String {
+        let stderr = self.child.stderr.as_mut().expect("it is a pipe");
+        let mut told = Vec::new();
+        loop {
+            let start = told.len();
+            // Byte by byte: what follows the line is for the next one who reads.
+            while told.len() == start || !told.ends_with(b"\n") {
+                let mut byte = [0];
+                let count = stderr.read(&mut byte).expect("reading stderr");
+                let so_far = String::from_utf8_lossy(&told);
+                assert_ne!(count, 0, "it has ended; no {text:?} in {so_far:?}");
+                told.extend(byte);
+            }
+            if String::from_utf8_lossy(&told[start..]).contains(text) {
+                return String::from_utf8_lossy(&told).into_owned();
+            }
+        }
+    }
+
     /// Closes the reading end of its output, as `head` does.
     pub(crate) fn close_output(self) -> Child {
         self.child
