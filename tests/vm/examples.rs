@@ -2,11 +2,12 @@
 //! The examples of the library, as they are in its documentation, on the real
 //! queue.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use nix::unistd::alarm;
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::{alarm, Pid};
 
 use crate::support::device::*;
 use crate::support::LIMIT;
@@ -34,6 +35,7 @@ fn command(name: &str) -> Command {
 impl Example {
     fn start(name: &str) -> Example {
         let mut child = command(name)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| {
@@ -63,6 +65,7 @@ impl Example {
 
 impl Drop for Example {
     fn drop(&mut self) {
+        // No failure if it has ended, and been waited for.
         self.child.kill().expect("it is our child");
         self.child.wait().expect("waiting for it");
     }
@@ -94,6 +97,25 @@ fn tail_prints_what_is_kept_and_what_comes() {
     tail.until(&format!("{seq} pid:"));
     post(&writer, &[record(8)]);
     tail.until(&format!("{} pid:", seq + 1));
+}
+
+/// C4, C5: each of the sources gets its turn, and SIGTERM is an end like any
+/// other.
+#[test]
+fn several_watches_them_all() {
+    let mut several = Example::start("example-several");
+    several.until("watching");
+    let mut input = several.child.stdin.take().expect("it is a pipe");
+    for _ in 0..2 {
+        input.write_all(b"word").expect("it reads");
+        several.until("bytes: 4");
+        post(open_rw(), &[record(1)]);
+        several.until("events: 1, ");
+    }
+    several.until("ticks: ");
+    let pid = several.child.id().try_into().expect("a process id");
+    kill(Pid::from_raw(pid), Signal::SIGTERM).expect("it is our child");
+    assert!(several.child.wait().expect("waiting for it").success());
 }
 
 /// C2: armed when it says so; what comes from then on is printed.

@@ -57,10 +57,11 @@ pub(crate) trait Via: fmt::Debug {
 }
 
 /// A mechanism's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
     /// SIGIO, whose handler writes to an eventfd, in an epoll set: the default.
+    #[default]
     Sigio,
     /// SIGIO, whose handler writes to a pipe, in an epoll set.
     SelfPipe,
