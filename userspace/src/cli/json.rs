@@ -1,40 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Events as JSON, one object per line: `docs/event.schema.json`.
 
-use evq::input::{Input, Stamped};
+use evq::input::Stamped;
 use evq::recording::Segment;
 use evq::{Event, Source};
 use serde::{Deserialize, Serialize};
 
-use super::describe::{describe, describe_bytes, describe_ticks};
 use super::hex;
+use super::row::Row;
 
 /// Version of the objects (`v`); fields may be added without a new one.
 pub(super) const VERSION: u32 = 1;
 
-/// One event. Absent fields do not apply: an input device has no sequence
-/// numbers, and bytes have no type.
-#[derive(Default, Serialize)]
-struct EventLine<'a> {
-    v: u32,
-    device: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seq: Option<u64>,
-    time_ns: u64,
-    source: &'a str,
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    type_: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<u16>,
-    lost: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<String>,
-    text: &'a str,
-}
-
-/// What makes an event again; the rest of an [`EventLine`] follows from it.
+/// What makes an event again; the rest of a [`Row`] follows from it.
 #[derive(Deserialize)]
 struct Parsed {
     device: String,
@@ -55,61 +33,12 @@ pub(super) fn line(value: &impl Serialize) -> String {
 
 /// An event of a queue.
 pub(super) fn event(device: &str, event: &Event) -> String {
-    line(&EventLine {
-        v: VERSION,
-        device,
-        seq: Some(event.seq),
-        time_ns: event.time_ns,
-        source: &Source::from(event.source).to_string(),
-        type_: Some(event.type_),
-        code: Some(event.code),
-        lost: event.lost.into(),
-        value: Input::from_event(event).map(|input| input.value),
-        data: Some(hex::encode(event.payload())),
-        text: &describe(event),
-    })
+    line(&Row::event(device, event))
 }
 
-/// An event of an input device; `source` is the last part of its path.
-pub(super) fn input(device: &str, source: &str, stamped: &Stamped) -> String {
-    line(&EventLine {
-        v: VERSION,
-        device,
-        time_ns: stamped.time_ns,
-        source,
-        type_: Some(stamped.input.type_),
-        code: Some(stamped.input.code),
-        value: Some(stamped.input.value),
-        text: &stamped.input.to_string(),
-        ..EventLine::default()
-    })
-}
-
-/// A line of a source of bytes, or a piece of one; or a message.
-pub(super) fn bytes(device: &str, source: &str, time_ns: u64, bytes: &[u8]) -> String {
-    line(&EventLine {
-        v: VERSION,
-        device,
-        time_ns,
-        source,
-        data: Some(hex::encode(bytes)),
-        text: &describe_bytes(bytes),
-        ..EventLine::default()
-    })
-}
-
-/// What a timer says: so many ticks, of which all but the last came too late to
-/// be told apart.
-pub(super) fn ticks(device: &str, time_ns: u64, ticks: u64) -> String {
-    line(&EventLine {
-        v: VERSION,
-        device,
-        time_ns,
-        source: "timer",
-        lost: ticks.saturating_sub(1),
-        text: &describe_ticks(ticks),
-        ..EventLine::default()
-    })
+/// An event of an input device.
+pub(super) fn input(device: &str, stamped: &Stamped) -> String {
+    line(&Row::input(device, stamped))
 }
 
 /// Which queue the events that follow come from.
@@ -237,6 +166,7 @@ fn parse_segment(line: SegmentLine) -> Result<Segment, String> {
 pub(super) mod tests {
     use std::sync::LazyLock;
 
+    use evq::input::Input;
     use proptest::prelude::*;
 
     use super::*;
@@ -308,7 +238,7 @@ pub(super) mod tests {
             time_ns: 5,
             input: Input::from_event(&key()).unwrap(),
         };
-        let line = input("/dev/input/event0", "event0", &stamped);
+        let line = input("/dev/input/event0", &stamped);
         assert_documented(&line);
         for (from, to) in [
             ("\"v\":1", "\"v\":2"),
@@ -326,17 +256,17 @@ pub(super) mod tests {
 
     #[test]
     fn bytes_and_ticks_are_documented() {
-        let line = bytes("stdin", "stdin", 2, b"hi\n");
-        assert_documented(&line);
-        let json: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let text = line(&Row::bytes("stdin", 2, b"hi\n"));
+        assert_documented(&text);
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         let expected = serde_json::json!({
             "v": 1, "device": "stdin", "time_ns": 2, "source": "stdin", "lost": 0,
             "data": "68690a", "text": "hi",
         });
         assert_eq!(json, expected);
-        let line = ticks("every 1s", 3, 1 << 40);
-        assert_documented(&line);
-        assert!(line.contains(r#""lost":1099511627775"#), "{line}");
+        let text = line(&Row::ticks("every 1s", 3, 1 << 40));
+        assert_documented(&text);
+        assert!(text.contains(r#""lost":1099511627775"#), "{text}");
     }
 
     #[test]

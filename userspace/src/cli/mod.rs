@@ -18,6 +18,7 @@ mod output;
 mod process;
 mod record;
 mod replay;
+mod row;
 mod script;
 mod send;
 #[cfg(feature = "top")]

@@ -12,7 +12,8 @@ use evq::{Event, Options, Queue, StopSignals, Token, Watcher};
 use nix::sys::signal::Signal;
 
 use super::exit::Exit;
-use super::output::{Flushed, Output};
+use super::output::{Clock, Flushed, Output};
+use super::row::Row;
 use super::Format;
 
 /// Print or post the events of a recording again.
@@ -78,7 +79,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let reader = Reader::open(&args.file)?;
     let sink = match &args.into {
         Some(path) => Sink::Queue(Options::new().read(false).write(true).open(path)?),
-        None => Sink::Print(Output::new(args.format, false, false)),
+        None => Sink::Print(Output::new(
+            args.format.into(),
+            Clock::Monotonic,
+            false,
+            false,
+        )),
     };
     let mut replay = Replay {
         stop,
@@ -169,7 +175,7 @@ impl Replay {
         let count = match &mut self.sink {
             Sink::Print(output) => {
                 for event in &self.due {
-                    output.event(&self.device, event);
+                    output.row(&Row::event(&self.device, event));
                 }
                 match output.flush(&self.stop)? {
                     Flushed::All => self.due.len(),

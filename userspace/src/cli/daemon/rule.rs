@@ -124,7 +124,7 @@ impl Seen {
     pub(super) fn line(&self, device: &str) -> String {
         let mut line = match self {
             Seen::Queue(event) => json::event(device, event),
-            Seen::Input(stamped) => json::input(device, &self.source(device), stamped),
+            Seen::Input(stamped) => json::input(device, stamped),
         };
         line.push('\n');
         line

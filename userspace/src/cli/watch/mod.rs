@@ -16,8 +16,7 @@ use evq::{device, Position, StopSignals, Watcher};
 use nix::sys::signal::Signal;
 
 use super::exit::Exit;
-use super::output::Output;
-use super::Format;
+use super::output::{Clock, Output, Style};
 use session::{Limits, Session};
 use source::{Spec, Watched};
 
@@ -67,9 +66,16 @@ pub(super) struct Args {
     #[arg(long, value_name = "POSITION", value_parser = position)]
     from: Option<Position>,
 
-    /// How to print.
-    #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    /// How to print: text, json (docs/event.schema.json), csv, or a line with
+    /// fields: %n number, %t time, %s source, %T type, %c code, %x what it says,
+    /// %d its data in hex, %v the value of an input event, %l how many were lost
+    /// before it, %D the device, %% a %.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Style,
+
+    /// How to print times (JSON has CLOCK_MONOTONIC always).
+    #[arg(long, value_enum, default_value = "monotonic")]
+    time: Clock,
 
     /// Print no events, only the banner and the summary.
     #[arg(long, short)]
@@ -142,7 +148,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         );
     }
     let specs = args.specs();
-    let output = Output::new(args.format, specs.len() > 1, args.quiet);
+    let output = Output::new(args.format.clone(), args.time, specs.len() > 1, args.quiet);
     let limits = Limits {
         events: args.num_events,
         idle: args.idle_timeout,
@@ -155,6 +161,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     if args.banner {
         session.banner()?;
     }
+    session.begin();
     let result = session.run();
     match &result {
         Err(error) if super::is_broken_pipe(error) => {}

@@ -101,6 +101,11 @@ impl Session {
         Ok(())
     }
 
+    /// Prints what comes before all events.
+    pub(super) fn begin(&mut self) {
+        self.output.begin();
+    }
+
     pub(super) fn all_ended(&self) -> bool {
         self.watched.iter().all(|watched| watched.device.is_none())
     }

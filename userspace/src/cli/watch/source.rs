@@ -11,6 +11,7 @@ use nix::time::{clock_gettime, ClockId};
 
 use super::pieces::Pieces;
 use crate::cli::output::Output;
+use crate::cli::row::Row;
 
 /// Records per read.
 const BATCH: usize = 256;
@@ -162,7 +163,7 @@ impl Watched {
                     Filled::Records(count) => {
                         for event in &buffers.events[..count] {
                             account.lost += u64::from(event.lost);
-                            output.event(name, event);
+                            output.row(&Row::event(name, event));
                         }
                         account.delivered += count as u64;
                         Left::Unknown
@@ -179,7 +180,7 @@ impl Watched {
                         let stamped = Stamped::from(*raw);
                         let input = stamped.input;
                         account.overflows += u64::from((input.type_, input.code) == SYN_DROPPED);
-                        output.input(name, &stamped);
+                        output.row(&Row::input(name, &stamped));
                     }
                     account.delivered += count as u64;
                     Left::Unknown
@@ -191,7 +192,7 @@ impl Watched {
                 let time_ns = monotonic_ns();
                 let give = |piece: &[u8]| {
                     account.delivered += 1;
-                    output.bytes(name, time_ns, piece);
+                    output.row(&Row::bytes(name, time_ns, piece));
                 };
                 read_bytes(
                     bytes,
@@ -206,7 +207,7 @@ impl Watched {
                 if let Some(ticks) = timer.read()? {
                     account.delivered += 1;
                     account.lost += ticks - 1;
-                    output.ticks(name, monotonic_ns(), ticks);
+                    output.row(&Row::ticks(name, monotonic_ns(), ticks));
                 }
                 // Whatever comes now is told again.
                 Left::Nothing

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Events as lines. Whole lines only, and all of them before the next wait.
 
-use std::fmt::Write as _;
+mod clock;
+mod style;
+
 use std::io;
 use std::os::fd::AsFd as _;
 
-use evq::input::Stamped;
-use evq::{Event, Source, StopSignals};
+use evq::StopSignals;
 use nix::errno::Errno;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use serde::Serialize;
 
-use super::describe::{describe, describe_bytes, describe_ticks};
-use super::{json, Format};
+use super::json;
+use super::row::Row;
+pub(super) use clock::Clock;
+use clock::Times;
+pub(super) use style::Style;
 
 /// What became of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +47,8 @@ fn whole_lines(bytes: &[u8], most: usize) -> usize {
 /// Collects lines and writes them at once.
 #[derive(Debug)]
 pub(super) struct Output {
-    format: Format,
+    style: Style,
+    times: Times,
     show_device: bool,
     quiet: bool,
     lines: String,
@@ -57,113 +62,56 @@ struct Banner<'a> {
 }
 
 impl Output {
-    pub(super) fn new(format: Format, show_device: bool, quiet: bool) -> Output {
+    pub(super) fn new(style: Style, clock: Clock, show_device: bool, quiet: bool) -> Output {
         Output {
-            format,
+            style,
+            times: Times::new(clock),
             show_device,
             quiet,
             lines: String::new(),
         }
     }
 
-    /// The line that says that everything is armed.
+    /// The line that says that everything is armed. It comes first; among values
+    /// it is a comment.
     pub(super) fn banner(&mut self, devices: &[String], via: &str) {
-        match self.format {
-            Format::Text => {
-                let devices = devices.join(", ");
-                self.text(format_args!("evdev-client: watching {devices} via {via}"));
-            }
-            Format::Json => {
+        let names = devices.join(", ");
+        match self.style {
+            Style::Text => self.line(&format!("evdev-client: watching {names} via {via}")),
+            Style::Json => {
                 let line = json::line(&Banner {
                     v: json::VERSION,
                     watching: devices,
                     via,
                 });
-                self.text(format_args!("{line}"));
+                self.line(&line);
+            }
+            Style::Csv | Style::Custom(_) => {
+                self.line(&format!("# evdev-client: watching {names} via {via}"));
             }
         }
     }
 
-    /// An event of a queue.
-    pub(super) fn event(&mut self, device: &str, event: &Event) {
-        if self.quiet {
-            return;
-        }
-        match self.format {
-            Format::Text => {
-                if event.lost > 0 {
-                    let at_least = if event.lost == u32::MAX {
-                        "at least "
-                    } else {
-                        ""
-                    };
-                    let line = format!("lost {at_least}{} just before {}", event.lost, event.seq);
-                    self.line(device, &line);
-                }
-                let time = seconds(event.time_ns);
-                let source = Source::from(event.source).to_string();
-                let text = describe(event);
-                self.line(
-                    device,
-                    &format!("{:>7} {time} {source:<9} {text}", event.seq),
-                );
-            }
-            Format::Json => self.text(format_args!("{}", json::event(device, event))),
+    /// What comes before all events.
+    pub(super) fn begin(&mut self) {
+        if self.style == Style::Csv && !self.quiet {
+            self.line(&style::csv_titles());
         }
     }
 
-    /// An event of an input device; `source` is the last part of its path.
-    pub(super) fn input(&mut self, device: &str, stamped: &Stamped) {
+    /// An event, a line or a tick.
+    pub(super) fn row(&mut self, row: &Row<'_>) {
         if self.quiet {
             return;
         }
-        let source = short(device);
-        match self.format {
-            Format::Text => {
-                let (time, text) = (seconds(stamped.time_ns), stamped.input);
-                self.line(device, &format!("{:>7} {time} {source:<9} {text}", "-"));
-            }
-            Format::Json => {
-                let line = json::input(device, source, stamped);
-                self.text(format_args!("{line}"));
-            }
-        }
-    }
-
-    /// A line of a source of bytes, or a piece of one; or a message.
-    pub(super) fn bytes(&mut self, device: &str, time_ns: u64, bytes: &[u8]) {
-        if self.quiet {
-            return;
-        }
-        let source = short(device);
-        match self.format {
-            Format::Text => {
-                let (time, text) = (seconds(time_ns), describe_bytes(bytes));
-                self.line(device, &format!("{:>7} {time} {source:<9} {text}", "-"));
-            }
-            Format::Json => {
-                let line = json::bytes(device, source, time_ns, bytes);
-                self.text(format_args!("{line}"));
-            }
-        }
-    }
-
-    /// What a timer says: so many ticks since the last time. All but the last
-    /// of them count as lost.
-    pub(super) fn ticks(&mut self, device: &str, time_ns: u64, ticks: u64) {
-        if self.quiet {
-            return;
-        }
-        match self.format {
-            Format::Text => {
-                let (time, text) = (seconds(time_ns), describe_ticks(ticks));
-                self.line(device, &format!("{:>7} {time} {:<9} {text}", "-", "timer"));
-            }
-            Format::Json => {
-                let line = json::ticks(device, time_ns, ticks);
-                self.text(format_args!("{line}"));
-            }
-        }
+        let time = self.times.print(row.time_ns);
+        let prefix = if self.show_device {
+            format!("{}: ", row.device)
+        } else {
+            String::new()
+        };
+        let lines = style::lines(&self.style, row, &time, &prefix);
+        self.line(&lines);
     }
 
     /// Writes what was collected, unless the reader does not take it and a
@@ -203,39 +151,26 @@ impl Output {
         self.lines.lines().count()
     }
 
-    fn line(&mut self, device: &str, line: &str) {
-        if self.show_device {
-            self.text(format_args!("{device}: {line}"));
-        } else {
-            self.text(format_args!("{line}"));
-        }
+    fn line(&mut self, line: &str) {
+        self.lines += line;
+        self.lines.push('\n');
     }
-
-    fn text(&mut self, line: std::fmt::Arguments<'_>) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.lines, "{line}");
-    }
-}
-
-/// The last part of a path.
-fn short(device: &str) -> &str {
-    device.rsplit('/').next().unwrap_or(device)
-}
-
-/// Seconds of `CLOCK_MONOTONIC`.
-fn seconds(ns: u64) -> String {
-    format!("{:>5}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)
 }
 
 #[cfg(test)]
 mod tests {
-    use evq::input::Input;
+    use evq::input::{Input, Stamped};
+    use evq::Event;
 
     use super::*;
 
-    fn lines(format: Format, event: &Event) -> String {
-        let mut output = Output::new(format, false, false);
-        output.event("/dev/evq", event);
+    fn output(style: Style, show_device: bool) -> Output {
+        Output::new(style, Clock::Monotonic, show_device, false)
+    }
+
+    fn lines(event: &Event) -> String {
+        let mut output = output(Style::Text, false);
+        output.row(&Row::event("/dev/evq", event));
         output.lines
     }
 
@@ -247,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_loss_comes_right_before_its_record() {
-        let text = lines(Format::Text, &Event { lost: 12, ..key() });
+        let text = lines(&Event { lost: 12, ..key() });
         assert_eq!(
             text,
             "lost 12 just before 18\n     18     2.000000003 input:0   EV_KEY KEY_A press\n"
@@ -256,34 +191,37 @@ mod tests {
 
     #[test]
     fn both_sources_of_an_input_event_read_the_same() {
-        let mut output = Output::new(Format::Text, false, false);
+        let mut output = output(Style::Text, false);
         let input = Input::from_event(&key()).unwrap();
-        output.input("/dev/input/event0", &Stamped { time_ns: 5, input });
+        output.row(&Row::input(
+            "/dev/input/event0",
+            &Stamped { time_ns: 5, input },
+        ));
         let words = |line: &str| {
             line.split_whitespace()
                 .skip(3)
                 .map(str::to_owned)
                 .collect::<Vec<_>>()
         };
-        assert_eq!(words(&output.lines), words(&lines(Format::Text, &key())));
+        assert_eq!(words(&output.lines), words(&lines(&key())));
     }
 
     #[test]
     fn unknown_payloads_are_hex_and_ticks_are_numbers() {
         let mut event = Event::new(7, 3, &[0xde, 0xad]).unwrap();
         event.source = 42;
-        assert!(lines(Format::Text, &event).ends_with(" pid:42    type 7 code 3 data dead\n"));
+        assert!(lines(&event).ends_with(" pid:42    type 7 code 3 data dead\n"));
         let mut event = Event::new(0, 0, &17_u64.to_ne_bytes()).unwrap();
         event.source = 0x8002_0000;
-        assert!(lines(Format::Text, &event).ends_with(" timer:0   type 0 code 0 tick 17\n"));
+        assert!(lines(&event).ends_with(" timer:0   type 0 code 0 tick 17\n"));
     }
 
     #[test]
     fn what_has_no_number_has_a_name() {
-        let mut output = Output::new(Format::Text, true, false);
-        output.bytes("/run/fifo", 1, b"hello\n");
-        output.bytes("stdin", 2, b"\0\n");
-        output.ticks("every 1s", 3, 3);
+        let mut output = output(Style::Text, true);
+        output.row(&Row::bytes("/run/fifo", 1, b"hello\n"));
+        output.row(&Row::bytes("stdin", 2, b"\0\n"));
+        output.row(&Row::ticks("every 1s", 3, 3));
         assert_eq!(
             output.lines,
             "/run/fifo:       -     0.000000001 fifo      hello\n\
@@ -303,7 +241,7 @@ mod tests {
 
     #[test]
     fn the_banner_is_documented() {
-        let mut output = Output::new(Format::Json, false, false);
+        let mut output = output(Style::Json, false);
         output.banner(&["/dev/evq".into()], "sigio");
         json::tests::assert_documented(&output.lines);
     }
