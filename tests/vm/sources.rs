@@ -109,7 +109,7 @@ fn all_kinds_of_sources_in_one_watch() {
 #[test]
 fn sighup_loses_nothing_and_repeats_nothing() {
     for kind in Kind::ALL {
-        let mut watch = Watch::start(&["--via", kind.name(), "--num-events", "100"]);
+        let mut watch = Watch::start(&["--via", kind.name(), "--num-events", "101"]);
         let writer = open_rw();
         let next = info(&writer).posted + 1;
         for number in 0..100 {
@@ -123,6 +123,8 @@ fn sighup_loses_nothing_and_repeats_nothing() {
                 watch.told("armed 1 again, opened 0 again");
             }
         }
+        // So that it does not end before it has taken the last signal.
+        post(&writer, &[record(100)]);
         let ended = watch.end();
         assert_eq!(ended.code(), 0, "{kind}: {ended:?}");
         let seqs: Vec<u64> = ended
@@ -131,8 +133,8 @@ fn sighup_loses_nothing_and_repeats_nothing() {
             .map(|line| line.split_whitespace().next().and_then(|n| n.parse().ok()))
             .map(|seq| seq.expect("a number comes first"))
             .collect();
-        assert!(seqs.into_iter().eq(next..next + 100), "{kind}: {ended:?}");
-        assert_eq!(ended.account(), (100, 0), "{kind}");
+        assert!(seqs.into_iter().eq(next..next + 101), "{kind}: {ended:?}");
+        assert_eq!(ended.account(), (101, 0), "{kind}");
     }
 }
 
