@@ -124,15 +124,22 @@ impl Watch {
         let (reader, _writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
         let reader = ChildStdout::from(reader);
         self.stdout = BufReader::new(reader);
+        // Others that have just forked, and have not become a program yet, have it too.
+        self.until_output_is(|state| state.contains(PollFlags::POLLERR));
     }
 
     /// Waits until the pipe of its output takes no more.
     pub(crate) fn until_output_is_full(&self) {
+        self.until_output_is(|state| state.is_empty());
+    }
+
+    fn until_output_is(&self, reached: impl Fn(PollFlags) -> bool) {
         let path = format!("/proc/{}/fd/1", self.child.id());
         let output = writer(Path::new(&path));
         loop {
             let mut fds = [PollFd::new(output.as_fd(), PollFlags::POLLOUT)];
-            if nix::poll::poll(&mut fds, PollTimeout::ZERO).unwrap() == 0 {
+            nix::poll::poll(&mut fds, PollTimeout::ZERO).unwrap();
+            if reached(fds[0].revents().unwrap()) {
                 return;
             }
             std::thread::yield_now();
