@@ -77,6 +77,8 @@ fn check(change: fn(&mut Command)) {
         let lacking = kind.name() == "io-uring";
         assert_eq!(line.contains("io_uring_disabled"), lacking, "{line}");
         assert_eq!(line.contains(" works"), !lacking, "{line}");
+        let limits = kind.limits().unwrap_or_default();
+        assert!(line.contains(limits), "{limits:?} in {line:?}");
     }
 
     let watch = Watch::start_with(&["--num-events", "1"], change);

@@ -44,6 +44,7 @@ fn mechanisms(format: Format) -> String {
                     serde_json::json!({
                         "name": kind.name(),
                         "works": result.is_ok(),
+                        "limits": kind.limits(),
                         "why_not": result.as_ref().err().map(ToString::to_string),
                     })
                 })
@@ -55,7 +56,10 @@ fn mechanisms(format: Format) -> String {
             let mut text = String::new();
             for (kind, result) in &tried {
                 let state = match result {
-                    Ok(()) => "works".to_owned(),
+                    Ok(()) => match kind.limits() {
+                        None => "works".to_owned(),
+                        Some(limits) => format!("works; {limits}"),
+                    },
                     Err(error) => error.to_string(),
                 };
                 text += &format!("{kind:<13} {state}\n");

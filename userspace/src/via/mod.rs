@@ -119,6 +119,24 @@ impl Kind {
         self != Kind::Blocking
     }
 
+    /// What it cannot do that most others can, if there is such a thing.
+    #[must_use]
+    pub fn limits(self) -> Option<&'static str> {
+        match self {
+            // SIGIO is not queued: where no handler shares it out, one watcher
+            // has it for itself.
+            Kind::Signalfd | Kind::RtsigThread | Kind::Pselect => {
+                Some("one watcher in a thread, and no other on SIGIO beside it")
+            }
+            // Nor is the SIGIO that tells the whole process that its signal
+            // queue was full; and any thread could take its signals.
+            Kind::Rtsig => Some("one watcher in a process, made before other threads start"),
+            Kind::Select => Some("descriptors below 1024"),
+            Kind::Blocking => Some("one source, no time limit"),
+            _ => None,
+        }
+    }
+
     /// The name that `--via` takes.
     #[must_use]
     pub fn name(self) -> &'static str {

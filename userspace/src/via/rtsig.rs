@@ -10,6 +10,11 @@
 //! and all sources polled; and it is counted (C3). `si_fd` is a hint only: the
 //! descriptors here are duplicates that nobody else closes, but a signal can
 //! outlive the source it is for (U6).
+//!
+//! With `rtsig` the signals are for the process, so is the SIGIO of a full
+//! queue, and that is not queued: of two watchers, in two threads with a
+//! realtime signal each, one would take it and the other never learn. So there
+//! is one in a process; `rtsig-thread` is for more.
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
