@@ -21,7 +21,7 @@ unexport MAKEFLAGS MFLAGS
 # The lanes of "make prove", those that take longest last.
 PROVE := --miri --parsers --vm=stock --vm=rt --checkers --vm=debug
 
-.PHONY: help demo test prove mutants bench shell module client man gdb lint fmt clean distclean setup kernel vm-module
+.PHONY: help demo test prove mutants bench shell module client man packages gdb lint fmt clean distclean setup kernel vm-module
 
 help: ## this list
 	@printf 'make TARGET [KERNEL=stock|rt|tiny|debug|/tree] [KDIR=/tree]\n\n'
@@ -55,6 +55,9 @@ man: client ## man pages and shell completions, into target/manual
 	@target/$(TARGET)/release/evdev-client manual target/manual
 	@install -D -m 644 -t target/manual/man4 docs/man/evq.4
 	@install -D -m 644 -t target/manual/man5 docs/man/evq-recording.5
+
+packages: vm-module man ## Debian packages of the client and of the modules
+	@packaging/build $(KERNEL)
 
 gdb: vm-module client ## a debugger on the virtual machine's kernel
 	@qemu/setup gdb
