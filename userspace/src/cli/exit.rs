@@ -10,8 +10,9 @@ Exit status:
   0      done: the count was reached, all was sent, or the reader of a pipe left
   1      failed; a message on standard error says on what, why, and what to do
   2      wrong arguments, or a bad line in the input of `send` or `convert`
-  3      nothing came within --idle-timeout
+  3      nothing came within --idle-timeout, or not --num-events within --timeout
   4      what `explain` shows came out otherwise than it should
+  5      events were lost, and --fail-on-loss was given
   128+N  ended by signal N: 130 for SIGINT (Ctrl-C), 143 for SIGTERM";
 
 /// How the command ended.
@@ -22,6 +23,7 @@ pub(super) enum Exit {
     BadInput,
     IdleTimeout,
     Unexpected,
+    Lost,
     Signal(Signal),
 }
 
@@ -33,6 +35,7 @@ impl Exit {
             Exit::BadInput => 2,
             Exit::IdleTimeout => 3,
             Exit::Unexpected => 4,
+            Exit::Lost => 5,
             // Signal numbers go up to 64.
             Exit::Signal(signal) => 128 + signal as u8,
         })

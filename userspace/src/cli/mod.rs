@@ -24,6 +24,7 @@ mod send;
 #[cfg(feature = "top")]
 mod top;
 mod watch;
+mod whose;
 
 use std::io;
 use std::process::ExitCode;

@@ -2,13 +2,13 @@
 //! Which events a rule is for, and what it does with them.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use evq::input::{Input, Stamped};
 use evq::{uapi, Event, Source};
 
 use crate::cli::describe::describe;
+pub(super) use crate::cli::whose::SourceWanted;
 use crate::cli::{hex, json};
 
 /// Numbers of types or codes; few, and looked at in order.
@@ -44,41 +44,6 @@ pub(super) enum Action {
     Append(PathBuf),
     /// Logs it.
     Log,
-}
-
-/// Whose events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SourceWanted {
-    AnyProgram,
-    AnyKernel,
-    Class(u32),
-    Exactly(Source),
-}
-
-impl FromStr for SourceWanted {
-    type Err = ();
-
-    /// As `watch` prints sources, or the part before the colon.
-    fn from_str(text: &str) -> Result<SourceWanted, ()> {
-        match text {
-            "pid" => Ok(SourceWanted::AnyProgram),
-            "kernel" => Ok(SourceWanted::AnyKernel),
-            "input" => Ok(SourceWanted::Class(uapi::CLASS_INPUT)),
-            "timer" => Ok(SourceWanted::Class(uapi::CLASS_TIMER)),
-            _ => text.parse().map(SourceWanted::Exactly).map_err(drop),
-        }
-    }
-}
-
-impl SourceWanted {
-    fn is(self, source: Source) -> bool {
-        match self {
-            SourceWanted::AnyProgram => matches!(source, Source::Program(_)),
-            SourceWanted::AnyKernel => matches!(source, Source::Kernel { .. }),
-            SourceWanted::Class(class) => source.is_class(class),
-            SourceWanted::Exactly(exactly) => source == exactly,
-        }
-    }
 }
 
 /// An event of a queue or of an input device.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `watch`: one line per event, from sources of any kind, by any mechanism.
 
+mod filter;
 mod pieces;
 mod report;
 mod session;
@@ -17,6 +18,7 @@ use nix::sys::signal::Signal;
 
 use super::exit::Exit;
 use super::output::{Clock, Output, Style};
+use filter::Filter;
 use session::{Limits, Session};
 use source::{Spec, Watched};
 
@@ -60,6 +62,17 @@ pub(super) struct Args {
     /// not count): seconds, or 500ms, 2m …
     #[arg(long, value_name = "TIME", value_parser = duration)]
     idle_timeout: Option<Duration>,
+
+    /// End after this time; with status 3 if that is before --num-events.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    timeout: Option<Duration>,
+
+    /// End, with status 5, when events have been lost.
+    #[arg(long)]
+    fail_on_loss: bool,
+
+    #[command(flatten)]
+    filter: Filter,
 
     /// Where to start in a queue: `newest` (what comes from now on), `oldest`
     /// (what is still kept) or a sequence number.
@@ -141,21 +154,29 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         Signal::SIGCHLD,
     ])?;
     let watcher = Watcher::new(args.via)?;
-    if args.idle_timeout.is_some() && !args.via.drains() {
-        bail!(
-            "--idle-timeout cannot be kept by --via {}: a blocking read has no time limit; use another mechanism",
-            args.via
-        );
+    if !args.via.drains() {
+        let limits = [
+            ("--idle-timeout", args.idle_timeout),
+            ("--timeout", args.timeout),
+        ];
+        if let Some((name, _)) = limits.iter().find(|(_, limit)| limit.is_some()) {
+            bail!(
+                "{name} cannot be kept by --via {}: a blocking read has no time limit; use another mechanism",
+                args.via
+            );
+        }
     }
     let specs = args.specs();
     let output = Output::new(args.format.clone(), args.time, specs.len() > 1, args.quiet);
     let limits = Limits {
         events: args.num_events,
         idle: args.idle_timeout,
+        time: args.timeout,
+        loss: args.fail_on_loss,
     };
     let mut session = Session::new(signals, watcher, output, limits)?;
     for spec in specs {
-        let watched = Watched::open(spec, args.from)?;
+        let watched = Watched::open(spec, args.from, args.filter.clone())?;
         session.add(watched)?;
     }
     if args.banner {
@@ -167,9 +188,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         Err(error) if super::is_broken_pipe(error) => {}
         Err(_) => session.report("after a failure"),
         Ok(Exit::Signal(signal)) => session.report(&format!("stopped by {signal}")),
-        Ok(Exit::IdleTimeout) => session.report("nothing came within the idle timeout"),
-        Ok(_) if session.all_ended() => session.report("all sources have ended"),
-        Ok(_) => session.report("count reached"),
+        Ok(_) => session.report(session.why()),
     }
     // Its signals stay blocked: one that comes now would end this with a status of
     // its own, SIGUSR1 too.

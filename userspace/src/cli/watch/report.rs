@@ -18,10 +18,12 @@ fn losses(watched: &Watched) -> String {
     let account = &watched.account;
     match &watched.device {
         // With it, the numbers add up to what was posted.
-        Some(AnySource::Device(AnyDevice::Queue(queue))) => match unread(queue) {
-            0 => format!("lost {}", account.lost),
-            unread => format!("lost {}, left unread {unread}", account.lost),
-        },
+        Some(AnySource::Device(AnyDevice::Queue(queue))) if watched.filter.is_empty() => {
+            match unread(queue) {
+                0 => format!("lost {}", account.lost),
+                unread => format!("lost {}, left unread {unread}", account.lost),
+            }
+        }
         // The device does not say how many events an overflow cost.
         Some(AnySource::Device(AnyDevice::Input(_))) => format!("overflows {}", account.overflows),
         _ if account.overflows > 0 => format!("overflows {}", account.overflows),

@@ -24,7 +24,11 @@ const TURN: usize = 16;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Limits {
     pub(super) events: Option<u64>,
+    /// Without an event.
     pub(super) idle: Option<Duration>,
+    pub(super) time: Option<Duration>,
+    /// When events were lost.
+    pub(super) loss: bool,
 }
 
 pub(super) struct Session {
@@ -40,8 +44,11 @@ pub(super) struct Session {
     remaining: Option<u64>,
     /// When the latest event came.
     latest: Instant,
+    begun: Instant,
     /// Whether a source has ended by a failure.
     failed: bool,
+    /// Why it has ended, if not by a signal.
+    why: &'static str,
 }
 
 impl Session {
@@ -63,7 +70,9 @@ impl Session {
             limits,
             remaining: limits.events,
             latest: Instant::now(),
+            begun: Instant::now(),
             failed: false,
+            why: "count reached",
         })
     }
 
@@ -106,7 +115,11 @@ impl Session {
         self.output.begin();
     }
 
-    pub(super) fn all_ended(&self) -> bool {
+    pub(super) fn why(&self) -> &'static str {
+        self.why
+    }
+
+    fn all_ended(&self) -> bool {
         self.watched.iter().all(|watched| watched.device.is_none())
     }
 
@@ -120,12 +133,9 @@ impl Session {
             return Ok(exit);
         }
         self.latest = Instant::now();
+        self.begun = self.latest;
         loop {
-            let limit = self
-                .limits
-                .idle
-                .map(|idle| idle.saturating_sub(self.latest.elapsed()));
-            let ready = self.watcher.wait(limit)?;
+            let ready = self.watcher.wait(self.time_left())?;
             if ready.contains(&self.signals_token) {
                 if let Some(exit) = self.take_signals()? {
                     return Ok(exit);
@@ -141,17 +151,45 @@ impl Session {
                 }
             }
             if self.all_ended() {
+                self.why = "all sources have ended";
                 return Ok(if self.failed {
                     Exit::Failed
                 } else {
                     Exit::Done
                 });
             }
-            let idle = self.limits.idle;
-            if idle.is_some_and(|idle| self.latest.elapsed() >= idle) {
-                return Ok(Exit::IdleTimeout);
+            if let Some(exit) = self.time_is_up() {
+                return Ok(exit);
             }
         }
+    }
+
+    /// How long the next wait may be.
+    fn time_left(&self) -> Option<Duration> {
+        let left = |limit: Option<Duration>, since: Instant| {
+            limit.map(|limit| limit.saturating_sub(since.elapsed()))
+        };
+        let idle = left(self.limits.idle, self.latest);
+        let time = left(self.limits.time, self.begun);
+        idle.into_iter().chain(time).min()
+    }
+
+    fn time_is_up(&mut self) -> Option<Exit> {
+        let over = |limit: Option<Duration>, since: Instant| {
+            limit.is_some_and(|limit| since.elapsed() >= limit)
+        };
+        if over(self.limits.idle, self.latest) {
+            self.why = "nothing came within the idle timeout";
+            return Some(Exit::IdleTimeout);
+        }
+        if over(self.limits.time, self.begun) {
+            self.why = "time is up";
+            return Some(match self.limits.events {
+                Some(_) => Exit::IdleTimeout,
+                None => Exit::Done,
+            });
+        }
+        None
     }
 
     /// Puts all descriptors back as they were; signals stay blocked.
@@ -182,6 +220,11 @@ impl Session {
             }
             if let Some(exit) = self.flush()? {
                 return Ok(Some(exit));
+            }
+            let account = &self.watched[at].account;
+            if self.limits.loss && !is_timer && account.lost + account.overflows > 0 {
+                self.why = "events were lost";
+                return Ok(Some(Exit::Lost));
             }
             if let Some(remaining) = &mut self.remaining {
                 *remaining -= count;

@@ -9,6 +9,7 @@ use evq::input::{RawInput, Stamped};
 use evq::{AnyDevice, AnySource, Bytes, Event, Filled, Position, Timer};
 use nix::time::{clock_gettime, ClockId};
 
+use super::filter::Filter;
 use super::pieces::Pieces;
 use crate::cli::output::Output;
 use crate::cli::row::Row;
@@ -95,12 +96,22 @@ pub(super) struct Watched {
     /// `None`: it has ended.
     pub(super) device: Option<AnySource>,
     pub(super) account: Account,
+    pub(super) filter: Filter,
+    /// Lost before events that were not wanted, and not told yet.
+    untold: u32,
     pieces: Pieces,
 }
 
 impl Watched {
-    pub(super) fn open(spec: Spec, from: Option<Position>) -> anyhow::Result<Watched> {
+    pub(super) fn open(
+        spec: Spec,
+        from: Option<Position>,
+        filter: Filter,
+    ) -> anyhow::Result<Watched> {
         let device = spec.open()?;
+        if let Some(queue) = device.queue() {
+            filter.apply(queue)?;
+        }
         if let Some(from) = from {
             match device.queue() {
                 Some(queue) => drop(queue.seek(from)?),
@@ -112,6 +123,8 @@ impl Watched {
             name: device.name().into(),
             device: Some(device),
             account: Account::default(),
+            filter,
+            untold: 0,
             pieces: Pieces::default(),
         })
     }
@@ -121,6 +134,7 @@ impl Watched {
     pub(super) fn reopen(&mut self) -> evq::Result<()> {
         let device = self.spec.open()?;
         if let Some(queue) = device.queue() {
+            self.filter.apply(queue)?;
             let _ = queue.seek(Position::Oldest)?;
         }
         self.device = Some(device);
@@ -161,11 +175,18 @@ impl Watched {
             AnySource::Device(AnyDevice::Queue(queue)) => {
                 match queue.read(&mut buffers.events[..most])? {
                     Filled::Records(count) => {
-                        for event in &buffers.events[..count] {
+                        for event in &mut buffers.events[..count] {
                             account.lost += u64::from(event.lost);
-                            output.row(&Row::event(name, event));
+                            // A loss is told with the next event that is printed.
+                            event.lost = event.lost.saturating_add(self.untold);
+                            if self.filter.wants_event(event) {
+                                self.untold = 0;
+                                account.delivered += 1;
+                                output.row(&Row::event(name, event));
+                            } else {
+                                self.untold = event.lost;
+                            }
                         }
-                        account.delivered += count as u64;
                         Left::Unknown
                     }
                     Filled::Empty => Left::Nothing,
@@ -180,9 +201,11 @@ impl Watched {
                         let stamped = Stamped::from(*raw);
                         let input = stamped.input;
                         account.overflows += u64::from((input.type_, input.code) == SYN_DROPPED);
-                        output.row(&Row::input(name, &stamped));
+                        if self.filter.wants_input(&stamped) {
+                            account.delivered += 1;
+                            output.row(&Row::input(name, &stamped));
+                        }
                     }
-                    account.delivered += count as u64;
                     Left::Unknown
                 }
                 Filled::Empty => Left::Nothing,

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is printed, and when it ends.
+
+use std::process::Stdio;
+
+use crate::program::{command, fifo, say, text, writer, Watch};
+
+/// Starts a watch of standard input.
+fn stdin(arguments: &[&str]) -> Watch {
+    Watch::start_with(&[&["--device", "-"], arguments].concat(), |command| {
+        command.stdin(Stdio::piped());
+    })
+}
+
+/// C6: values for programs: titles, then one line each, and the banner is told
+/// apart.
+#[test]
+fn c6_csv_has_titles_and_quotes() {
+    let mut watch = stdin(&["--format", "csv"]);
+    assert!(watch.banner.starts_with("# evdev-client: watching stdin"));
+    assert_eq!(
+        watch.line(),
+        "device,seq,time,source,type,code,lost,value,data,text"
+    );
+    say(watch.child.stdin.as_ref().unwrap(), "one,two");
+    let line = watch.line();
+    assert!(line.starts_with("stdin,,"), "{line}");
+    assert!(
+        line.ends_with(",stdin,,,0,,6f6e652c74776f0a,\"one,two\""),
+        "{line}"
+    );
+    watch.stop();
+}
+
+/// C6: a line of one's own, with the time as a date.
+#[test]
+fn c6_custom_lines_have_the_fields() {
+    let mut watch = stdin(&["--format", "%s|%x|%t|%n", "--time", "utc"]);
+    say(watch.child.stdin.as_ref().unwrap(), "words");
+    let line = watch.line();
+    let fields: Vec<&str> = line.split('|').collect();
+    assert_eq!((fields[0], fields[1], fields[3]), ("stdin", "words", "-"));
+    // 2026-11-21T12:34:56.123456789Z
+    assert_eq!(fields[2].len(), 30, "{line}");
+    assert!(
+        fields[2].ends_with('Z') && fields[2].contains('T'),
+        "{line}"
+    );
+    watch.stop();
+}
+
+/// The first event is the beginning of relative times.
+#[test]
+fn relative_times_begin_with_the_first_event() {
+    let mut watch = stdin(&["--format", "%t %x", "--time", "relative"]);
+    say(watch.child.stdin.as_ref().unwrap(), "first");
+    assert_eq!(watch.line(), "0.000000000 first");
+    watch.stop();
+}
+
+/// A limit of time is what was asked for, unless something else was too.
+#[test]
+fn the_status_tells_whether_time_or_count_was_reached() {
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = fifo(dir.path());
+    let limited = ["--device", text(&fifo), "--timeout", "20ms"];
+    let ended = Watch::start(&limited).end();
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert!(ended.errors.contains("(time is up)"), "{ended:?}");
+    let ended = Watch::start(&[&limited[..], &["-n", "1"]].concat()).end();
+    assert_eq!(ended.status.code(), Some(3), "{ended:?}");
+
+    let watch = Watch::start(&["--device", text(&fifo), "--timeout", "1h", "-n", "1"]);
+    say(writer(&fifo), "in time");
+    let ended = watch.end();
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert!(ended.errors.contains("(count reached)"), "{ended:?}");
+}
+
+/// C7: what cannot be meant.
+#[test]
+fn c7_wrong_options_say_what_there_is() {
+    let cases: [(&[&str], i32, &str); 8] = [
+        (&["--format", "xml"], 2, "give text, json, csv"),
+        (&["--format", "%q"], 2, "no field is called %q"),
+        (&["--time", "noon"], 2, "monotonic, relative, utc, local"),
+        (&["--type", "KEY_A"], 2, "use --code"),
+        (&["--code", "EV_KEY"], 2, "use --type"),
+        (&["--source", "me"], 2, "pid:N"),
+        (&["--every", "0"], 2, "number of seconds above 0"),
+        (
+            &["--device", "-", "--via", "blocking", "--timeout", "1"],
+            1,
+            "--timeout cannot be kept by --via blocking",
+        ),
+    ];
+    for (arguments, status, message) in cases {
+        let output = command(arguments).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(status),
+            "{arguments:?}: {errors}"
+        );
+        assert!(errors.contains(message), "{arguments:?}: {errors}");
+    }
+}
