@@ -168,19 +168,21 @@ fn begin(
         eprintln!("evdev-client: {file} goes on with event {next}");
         return Ok(queue.seek(Position::Seq(next))?);
     }
-    let from = match known {
-        Some(last) => {
-            // From its very first event: the account then has no gap but the reboot.
-            let from = args.from.unwrap_or(Position::Seq(1));
+    let mut from = Position::Newest;
+    if let Some(last) = known {
+        let device = &last.device;
+        if *device == here.device {
+            // From its very first event: there is no gap but the time without a queue.
+            from = Position::Seq(1);
             eprintln!(
-                "evdev-client: {file} is of another queue so far ({}, which this boot or this \
-                 load of the module has made anew): a new segment begins",
-                last.device
+                "evdev-client: {device} was made anew since {file} was written (by a reboot, or by \
+                 loading the module again): a new segment begins"
             );
-            from
+        } else {
+            eprintln!("evdev-client: {file} is of {device} so far: a new segment begins");
         }
-        None => args.from.unwrap_or(Position::Newest),
-    };
+    }
+    let from = args.from.unwrap_or(from);
     let next = queue.seek(from)?;
     recording.begin(&Segment { next, ..here })?;
     Ok(next)

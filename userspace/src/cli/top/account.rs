@@ -125,7 +125,7 @@ fn view(device: &str, look: &Look, last: Option<&Look>, base: &Look) -> View {
         time_ns: look.time_ns,
         retired: info.flags & INFO_RETIRED != 0,
         capacity: info.capacity,
-        held: (info.posted + 1).saturating_sub(info.oldest),
+        held: info.posted.saturating_add(1).saturating_sub(info.oldest),
         posted: count(|info| info.posted),
         posted_per_s: rate(|info| info.posted),
         overwritten: count(|info| info.overwritten),

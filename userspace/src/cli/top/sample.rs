@@ -58,7 +58,9 @@ fn parse(info: &str, id: Id, folder: &str) -> Option<Subscriber> {
     Some(Subscriber {
         id,
         command: printable(command.trim_end()),
-        behind: (field("evq-posted")? + 1).saturating_sub(field("evq-next")?),
+        behind: field("evq-posted")?
+            .saturating_add(1)
+            .saturating_sub(field("evq-next")?),
         delivered: field("evq-delivered")?,
         lost: field("evq-lost")?,
         skipped: field("evq-skipped")?,
