@@ -28,7 +28,10 @@ fn main() -> evq::Result<()> {
     loop {
         for ready in watcher.wait(None)? {
             if ready == stopped {
-                return Ok(());
+                // Taken, or it would end the program when the mask is put back.
+                if stop.next()?.is_some() {
+                    return Ok(());
+                }
             } else if ready == ticked {
                 println!("ticks: {}", timer.read()?.unwrap_or(0));
             } else if ready == posted {

@@ -12,7 +12,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use crate::error::{Error, Result};
 
 /// Signals that end (or otherwise steer) a loop: blocked in the calling thread
-/// and readable from a descriptor instead. The mask is put back on drop.
+/// and readable from a descriptor instead. The mask is put back on drop; what
+/// came and was not taken by [`StopSignals::next`] is delivered then.
 ///
 /// Create it before any other thread starts, so that those inherit the mask;
 /// give it to [`crate::Watcher::also`]. Children inherit the mask too: reset it
