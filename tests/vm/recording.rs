@@ -83,7 +83,9 @@ fn stopped(record: Watch) -> Ended {
 #[test]
 fn nothing_is_missing_or_twice_after_a_kill() {
     let (place, writer) = (Place::new(), open_rw());
-    let burst = u64::from(info(&writer).capacity) / 4;
+    // All of them together fit into the ring: a round may end before much of it
+    // has been recorded.
+    let burst = u64::from(info(&writer).capacity) / 16;
     for round in 0..8 {
         let record = Watch::record(&[place.text()]);
         let before = place.length();
