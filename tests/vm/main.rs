@@ -44,5 +44,6 @@ mod storm;
 mod storm_via;
 mod storms;
 mod timer;
+mod top;
 mod uring;
 mod write;

@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::client::{client, run, Ended, Watch};
 use crate::support::device::*;
-use crate::support::modules::Unloaded;
+use crate::support::modules::{Timer, Unloaded};
 use crate::support::worker::{until, Worker};
 
 /// A file that is gone after the test.
@@ -206,6 +206,30 @@ fn a_queue_that_was_made_anew_is_a_segment_of_its_own() {
     assert_ne!(segments[0].0.instance, segments[1].0.instance);
     assert_eq!(segments[0].0.boot_id, segments[1].0.boot_id);
     assert_eq!((segments[1].0.next, segments[1].1[0].seq), (1, 1));
+}
+
+/// So is another device: nothing of the first one is said to be missing.
+#[test]
+fn another_device_is_a_segment_of_its_own() {
+    let place = Place::new();
+    let record = Watch::record(&[place.text()]);
+    post_numbers(open_rw(), 0..3);
+    stopped(record);
+    let _timer = Timer::load("own=64 rate=10000 count=10");
+    let device = "/dev/evq-timer";
+    let options = ["--device", device, "--from", "1", "-n", "10"];
+    let ended = Watch::record(&[&[place.text()], &options[..]].concat()).end();
+    assert_eq!(ended.code(), 0, "{ended:?}");
+    assert!(ended.errors.contains("is of /dev/evq so far"), "{ended:?}");
+    let segments = segments(&place.0);
+    let told: Vec<_> = segments
+        .iter()
+        .map(|(segment, events)| (segment.device.as_str(), events.len()))
+        .collect();
+    assert_eq!(told, [("/dev/evq", 3), (device, 10)]);
+    // It goes on where the last segment ends; nothing more comes.
+    let ended = stopped(Watch::record(&[place.text(), "--device", device]));
+    assert!(ended.errors.contains("goes on with event 11"), "{ended:?}");
 }
 
 /// C7: a full disk and a file that may not grow: the file and the remedy are
