@@ -2,6 +2,7 @@
 //! `watch`: one line per event, from sources of any kind, by any mechanism.
 
 mod filter;
+mod hotplug;
 mod pieces;
 mod report;
 mod session;
@@ -19,8 +20,9 @@ use nix::sys::signal::Signal;
 use super::exit::Exit;
 use super::output::{Clock, Output, Style};
 use filter::Filter;
+use hotplug::Hotplug;
 use session::{Limits, Session};
-use source::{Spec, Watched};
+use source::Spec;
 
 /// Print events as they come.
 ///
@@ -30,8 +32,8 @@ use source::{Spec, Watched};
 /// carries bytes gives a line for each line, or for what has come of it when
 /// nothing follows.
 ///
-/// Ends on SIGINT or SIGTERM with a summary on standard error, and when all
-/// sources have ended. SIGUSR1 prints statistics there. SIGHUP arms all sources
+/// Ends on SIGINT or SIGTERM with a summary on standard error, and, without
+/// --wait, when all sources have ended. SIGUSR1 prints statistics there. SIGHUP arms all sources
 /// once more, without closing them, and opens those that have ended again.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -44,6 +46,12 @@ pub(super) struct Args {
     /// A timer that ticks every 1s, 500ms, 2m …; may be repeated.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     every: Vec<Duration>,
+
+    /// Wait for devices that are not there yet, and for those that have ended to
+    /// come back: their folders are watched. What a queue holds that has come is
+    /// read from its oldest event on.
+    #[arg(long)]
+    wait: bool,
 
     /// How to be told when to read. Those by signals watch what sends none
     /// (timers) by epoll or the like beside it.
@@ -174,10 +182,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         time: args.timeout,
         loss: args.fail_on_loss,
     };
-    let mut session = Session::new(signals, watcher, output, limits)?;
+    let hotplug = args.wait.then(Hotplug::new).transpose()?;
+    let mut session = Session::new(signals, watcher, hotplug, output, limits)?;
     for spec in specs {
-        let watched = Watched::open(spec, args.from, args.filter.clone())?;
-        session.add(watched)?;
+        session.add(spec, args.from, args.filter.clone())?;
     }
     if args.banner {
         session.banner()?;

@@ -46,10 +46,10 @@ pub(super) fn statistics(all: &[Watched], watcher: &Watcher) {
         let (name, account) = (&watched.name, &watched.account);
         let (delivered, wakeups) = (account.delivered, account.wakeups);
         let losses = losses(watched);
-        let ended = if watched.device.is_none() {
-            ", has ended"
-        } else {
-            ""
+        let ended = match (&watched.device, &watched.awaited) {
+            (Some(_), _) => "",
+            (None, None) => ", has ended",
+            (None, Some(_)) => ", waiting for it",
         };
         eprintln!(
             "evdev-client: {name}: delivered {delivered}, {losses}, wake-ups {wakeups}{ended} (so far)"

@@ -7,13 +7,15 @@ use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use evq::{AnySource, StopSignals, Token, Watcher};
+use evq::{AnySource, Position, StopSignals, Token, Watcher};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 
+use super::filter::Filter;
+use super::hotplug::Hotplug;
 use super::report;
-use super::source::{Buffers, Left, Watched};
+use super::source::{is_absent, Buffers, Left, Spec, Watched};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Flushed, Output};
 
@@ -35,6 +37,8 @@ pub(super) struct Session {
     signals: StopSignals,
     signals_token: Token,
     watcher: Watcher,
+    /// Tells of devices that come, if they are waited for.
+    hotplug: Option<(Hotplug, Token)>,
     watched: Vec<Watched>,
     /// Places in `watched` of those that are armed.
     armed: HashMap<Token, usize>,
@@ -55,14 +59,23 @@ impl Session {
     pub(super) fn new(
         signals: StopSignals,
         mut watcher: Watcher,
+        hotplug: Option<Hotplug>,
         output: Output,
         limits: Limits,
     ) -> evq::Result<Session> {
         let signals_token = watcher.also(&signals, "the signalfd")?;
+        let hotplug = match hotplug {
+            Some(hotplug) => {
+                let token = watcher.also(&hotplug, "inotify")?;
+                Some((hotplug, token))
+            }
+            None => None,
+        };
         Ok(Session {
             signals,
             signals_token,
             watcher,
+            hotplug,
             watched: Vec::new(),
             armed: HashMap::new(),
             buffers: Buffers::default(),
@@ -76,10 +89,17 @@ impl Session {
         })
     }
 
-    /// Adds a source and arms it.
-    pub(super) fn add(&mut self, watched: Watched) -> evq::Result<()> {
+    /// Opens a source and arms it.
+    pub(super) fn add(
+        &mut self,
+        spec: Spec,
+        from: Option<Position>,
+        filter: Filter,
+    ) -> anyhow::Result<()> {
+        let hotplug = self.hotplug.as_ref().map(|(hotplug, _)| hotplug);
+        let watched = Watched::open(spec, from, filter, hotplug)?;
         self.watched.push(watched);
-        self.arm(self.watched.len() - 1)
+        Ok(self.arm(self.watched.len() - 1)?)
     }
 
     fn arm(&mut self, at: usize) -> evq::Result<()> {
@@ -119,8 +139,11 @@ impl Session {
         self.why
     }
 
+    /// Nothing is open, and nothing is waited for.
     fn all_ended(&self) -> bool {
-        self.watched.iter().all(|watched| watched.device.is_none())
+        self.watched
+            .iter()
+            .all(|watched| watched.device.is_none() && watched.awaited.is_none())
     }
 
     pub(super) fn report(&self, why: &str) {
@@ -140,6 +163,9 @@ impl Session {
                 if let Some(exit) = self.take_signals()? {
                     return Ok(exit);
                 }
+            }
+            if matches!(&self.hotplug, Some((_, token)) if ready.contains(token)) {
+                self.look_for_devices()?;
             }
             for token in ready {
                 // Not one of the sources, or not any more.
@@ -209,8 +235,11 @@ impl Session {
                 Ok(taken) => taken,
                 // The other sources go on.
                 Err(error) => {
-                    eprintln!("evdev-client: {error}");
-                    self.failed = true;
+                    let unplugged = matches!(error, evq::Error::Retired { .. });
+                    if !unplugged || self.watched[at].awaited.is_none() {
+                        eprintln!("evdev-client: {error}");
+                        self.failed = true;
+                    }
                     (0, Left::End)
                 }
             };
@@ -250,7 +279,54 @@ impl Session {
         self.disarm(at);
         let watched = &mut self.watched[at];
         watched.device = None;
-        eprintln!("evdev-client: {} has ended", watched.name);
+        if watched.awaited.is_none() {
+            eprintln!("evdev-client: {} has ended", watched.name);
+        } else {
+            eprintln!("evdev-client: {} has ended; waiting for it", watched.name);
+            if std::mem::take(&mut watched.may_be_back) {
+                self.come(at);
+            }
+        }
+    }
+
+    /// Something was made where a device is waited for, or may be one day.
+    fn look_for_devices(&mut self) -> anyhow::Result<()> {
+        let Some((hotplug, _)) = &self.hotplug else {
+            return Ok(());
+        };
+        let news = hotplug.news()?;
+        let mut absent = Vec::new();
+        for (at, watched) in self.watched.iter_mut().enumerate() {
+            let concerned = |awaited| news.concerns(awaited);
+            if !watched.awaited.as_ref().is_some_and(concerned) {
+                continue;
+            }
+            // A folder on the way may have come or gone.
+            watched.look_out(hotplug)?;
+            if watched.device.is_some() {
+                watched.may_be_back = true;
+            } else {
+                absent.push(at);
+            }
+        }
+        for at in absent {
+            self.come(at);
+        }
+        Ok(())
+    }
+
+    /// Opens one that has come, if it really has.
+    fn come(&mut self, at: usize) {
+        let opened = self.watched[at].reopen();
+        match opened.and_then(|()| Ok(self.arm(at)?)) {
+            Ok(()) => eprintln!("evdev-client: {} is there", self.watched[at].name),
+            Err(error) => {
+                self.watched[at].device = None;
+                if !is_absent(&error) {
+                    eprintln!("evdev-client: {error:#}; waiting for it");
+                }
+            }
+        }
     }
 
     /// Writes the lines that were collected. While their reader takes none,
@@ -295,11 +371,11 @@ impl Session {
             } else {
                 Ok(())
             };
-            match result.and_then(|()| self.arm(at)) {
+            match result.and_then(|()| Ok(self.arm(at)?)) {
                 Ok(()) if has_ended => opened += 1,
                 Ok(()) => armed += 1,
                 Err(error) => {
-                    eprintln!("evdev-client: {error}");
+                    eprintln!("evdev-client: {error:#}");
                     self.watched[at].device = None;
                 }
             }

@@ -7,9 +7,11 @@ use std::time::Duration;
 use evq::bytes::Carrier;
 use evq::input::{RawInput, Stamped};
 use evq::{AnyDevice, AnySource, Bytes, Event, Filled, Position, Timer};
+use nix::errno::Errno;
 use nix::time::{clock_gettime, ClockId};
 
 use super::filter::Filter;
+use super::hotplug::{Awaited, Hotplug};
 use super::pieces::Pieces;
 use crate::cli::output::Output;
 use crate::cli::row::Row;
@@ -35,6 +37,14 @@ impl Spec {
             Spec::Stdin
         } else {
             Spec::Path(path.into())
+        }
+    }
+
+    /// What it is called before it is open.
+    fn name(&self) -> String {
+        match self {
+            Spec::Path(path) => path.display().to_string(),
+            Spec::Stdin | Spec::Every(_) => String::new(),
         }
     }
 
@@ -93,8 +103,14 @@ pub(super) enum Left {
 pub(super) struct Watched {
     spec: Spec,
     pub(super) name: String,
-    /// `None`: it has ended.
+    /// `None`: it has ended, or has not come yet.
     pub(super) device: Option<AnySource>,
+    /// What it waits for when it is not there; `None`: it does not.
+    pub(super) awaited: Option<Awaited>,
+    /// Something may have come at its path while the old one was open.
+    pub(super) may_be_back: bool,
+    /// Where to start, until it was there for the first time.
+    from: Option<Position>,
     pub(super) account: Account,
     pub(super) filter: Filter,
     /// Lost before events that were not wanted, and not told yet.
@@ -103,40 +119,67 @@ pub(super) struct Watched {
 }
 
 impl Watched {
+    /// Opens it. With `hotplug`, a path at which there is nothing yet is no
+    /// failure.
     pub(super) fn open(
         spec: Spec,
         from: Option<Position>,
         filter: Filter,
+        hotplug: Option<&Hotplug>,
     ) -> anyhow::Result<Watched> {
-        let device = spec.open()?;
-        if let Some(queue) = device.queue() {
-            filter.apply(queue)?;
-        }
-        if let Some(from) = from {
-            match device.queue() {
-                Some(queue) => drop(queue.seek(from)?),
-                None => anyhow::bail!("--from works on queues only: {} is none", device.name()),
-            }
-        }
-        Ok(Watched {
+        let mut watched = Watched {
+            name: spec.name(),
             spec,
-            name: device.name().into(),
-            device: Some(device),
+            device: None,
+            awaited: None,
+            may_be_back: false,
+            from,
             account: Account::default(),
             filter,
             untold: 0,
             pieces: Pieces::default(),
-        })
+        };
+        if let Some(hotplug) = hotplug {
+            watched.look_out(hotplug)?;
+        }
+        match watched.open_at(from) {
+            Err(error) if watched.awaited.is_some() && is_absent(&error) => {}
+            opened => opened?,
+        }
+        Ok(watched)
     }
 
-    /// Opens one that has ended again. A queue that is new has only events
-    /// that have not been seen.
-    pub(super) fn reopen(&mut self) -> evq::Result<()> {
-        let device = self.spec.open()?;
-        if let Some(queue) = device.queue() {
-            self.filter.apply(queue)?;
-            let _ = queue.seek(Position::Oldest)?;
+    /// Has its path watched, if it has one.
+    pub(super) fn look_out(&mut self, hotplug: &Hotplug) -> anyhow::Result<()> {
+        if let Spec::Path(path) = &self.spec {
+            self.awaited = Some(hotplug.look_out(path)?);
         }
+        Ok(())
+    }
+
+    /// Opens one that has come, or one that has ended again. A queue that is new
+    /// has only events that have not been seen.
+    pub(super) fn reopen(&mut self) -> anyhow::Result<()> {
+        self.open_at(Some(self.from.unwrap_or(Position::Oldest)))
+    }
+
+    fn open_at(&mut self, from: Option<Position>) -> anyhow::Result<()> {
+        let device = self.spec.open()?;
+        match (device.queue(), from) {
+            (Some(queue), from) => {
+                self.filter.apply(queue)?;
+                if let Some(from) = from {
+                    let _ = queue.seek(from)?;
+                }
+            }
+            (None, _) if self.from.is_some() => {
+                anyhow::bail!("--from works on queues only: {} is none", device.name());
+            }
+            (None, _) => {}
+        }
+        self.from = None;
+        self.may_be_back = false;
+        self.name = device.name().into();
         self.device = Some(device);
         Ok(())
     }
@@ -152,6 +195,7 @@ impl Watched {
             Some(AnySource::Device(AnyDevice::Input(input))) => {
                 format!("{} ({})", self.name, input.title())
             }
+            None => format!("{} (waiting for it)", self.name),
             _ => self.name.clone(),
         })
     }
@@ -268,6 +312,14 @@ fn read_bytes(
         pieces.flush(give);
     }
     Ok(left)
+}
+
+/// Whether it failed because there is nothing, or nothing any more.
+pub(super) fn is_absent(error: &anyhow::Error) -> bool {
+    let errno = error
+        .downcast_ref::<evq::Error>()
+        .and_then(evq::Error::errno);
+    matches!(errno, Some(Errno::ENOENT | Errno::ENODEV | Errno::ENXIO))
 }
 
 /// `CLOCK_MONOTONIC`, as queues and input devices stamp their events.
