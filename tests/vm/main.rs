@@ -23,6 +23,7 @@ mod fasync;
 mod fault;
 mod faults;
 mod fuzz;
+mod hotplug;
 mod input;
 mod interrupt;
 mod lacking;

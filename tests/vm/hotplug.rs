@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! C4, C5: `watch --wait` on devices that come, go and come back while others
+//! are watched: a queue whose module is loaded and unloaded, and the keyboard.
+
+use std::fs;
+
+use evq::via::Kind;
+use nix::sys::signal::Signal;
+
+use crate::support::client::Watch;
+use crate::support::device::*;
+use crate::support::keyboard;
+use crate::support::modules::Timer;
+
+const QUEUE: &str = "/dev/evq-timer";
+const DRIVER: &str = "/sys/bus/serio/drivers/atkbd";
+
+/// What the keyboard is to its driver.
+fn serio() -> String {
+    fs::read_dir(DRIVER)
+        .expect("the driver of the keyboard")
+        .map(|entry| entry.expect("an entry").file_name())
+        .filter_map(|name| name.into_string().ok())
+        .find(|name| name.starts_with("serio"))
+        .expect("it has a keyboard")
+}
+
+/// C4, P3: events from before it was opened are there as well, and those of the
+/// others while it is away.
+#[test]
+fn a_queue_comes_and_goes_and_comes_back() {
+    for kind in Kind::ALL.iter().filter(|kind| kind.drains()) {
+        let arguments = ["--device", QUEUE, "--device", "/dev/evq", "--wait"];
+        let mut watch = Watch::start(&[&arguments[..], &["--via", kind.name()]].concat());
+        assert!(watch.banner.contains(&format!("{QUEUE} (waiting for it)")));
+        for _ in 0..2 {
+            let timer = Timer::load("own=64 rate=1000 count=10");
+            watch.told(&format!("{QUEUE} is there"));
+            watch.until(&format!("{QUEUE}: "), "tick 1");
+            watch.until(&format!("{QUEUE}: "), "tick 10");
+            drop(timer);
+            let told = watch.told(&format!("{QUEUE} has ended; waiting for it"));
+            assert!(!told.contains("cannot"), "{kind}: {told}");
+            post(open_rw(), &[record(1)]);
+            watch.until("/dev/evq: ", "type");
+        }
+        watch.signal(Signal::SIGTERM);
+        let ended = watch.end();
+        assert_eq!(ended.code(), 143, "{kind}: {}", ended.errors);
+        let account = format!("{QUEUE}: delivered 20, lost 0");
+        assert!(ended.errors.contains(&account), "{kind}: {}", ended.errors);
+    }
+}
+
+/// C4: a keyboard that is unplugged, and plugged in again.
+#[test]
+fn a_keyboard_is_unplugged_and_plugged_in_again() {
+    let (device, _) = keyboard::find();
+    let serio = serio();
+    for kind in [Kind::Sigio, Kind::Rtsig, Kind::Epoll] {
+        let mut watch = Watch::start(&["--device", &device, "--wait", "--via", kind.name()]);
+        fs::write(format!("{DRIVER}/unbind"), &serio).expect("unplugging it");
+        watch.told(&format!("{device} has ended; waiting for it"));
+        fs::write(format!("{DRIVER}/bind"), &serio).expect("plugging it in");
+        watch.told(&format!("{device} is there"));
+        keyboard::press(&["h"]);
+        watch.until("", "EV_KEY KEY_H press");
+        watch.signal(Signal::SIGTERM);
+        assert_eq!(watch.end().code(), 143, "{kind}");
+    }
+}
