@@ -8,11 +8,13 @@ use std::process::{Command, Stdio};
 
 use anyhow::{ensure, Context};
 
-/// Modules of the project that are in the guest; those marked are loaded.
+/// Modules of the project that are in the guest; those marked are loaded. The last
+/// one is for the tests.
 const MODULES: &[(&str, bool)] = &[
     ("evq.ko", true),
     ("evq_input.ko", true),
     ("evq_timer.ko", false),
+    ("evq_nmi.ko", false),
 ];
 
 /// Without it kmemleak finds next to nothing: pointers that are left in freed

@@ -31,6 +31,7 @@ mod limits;
 mod mapped;
 mod model;
 mod module;
+mod nmi;
 mod observe;
 mod owner;
 mod permission;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! P3, K2, K15: a queue ends while everything that can be done to it is being
-//! done. Each call ends, with what the contract says and nothing else.
+//! P3, M1, K2, K15: a queue ends, or the module goes away, while everything that
+//! can be done to it is being done. Each call ends, with what the contract says
+//! and nothing else.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -13,7 +15,8 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::unistd::gettid;
 
 use crate::support::device::*;
-use crate::support::modules::Timer;
+use crate::support::figure;
+use crate::support::modules::{load, unload, Timer, Unloaded};
 use crate::support::signals::*;
 use crate::support::worker::{until, Worker};
 use evq::uapi::INFO_RETIRED;
@@ -110,7 +113,8 @@ fn again_and_again(deed: Deed, flags: OFlag, done: &AtomicU32) -> u32 {
     }
 }
 
-/// P3: retired under reads, writes, polls, epolls, arming and seeking.
+/// P3: retired under reads, writes, polls, epolls, arming and seeking. How long it
+/// takes until each of them has been told is said, and not judged.
 #[test]
 fn a_queue_that_ends_during_everything() {
     let deeds: [(&str, Deed, OFlag); 7] = [
@@ -122,6 +126,7 @@ fn a_queue_that_ends_during_everything() {
         ("arm", by_arming, OFlag::O_NONBLOCK),
         ("seek", by_seeking, OFlag::O_NONBLOCK),
     ];
+    let mut longest = Duration::ZERO;
     for _ in 0..ROUNDS {
         // The events that nobody reads make every poll return at once, so that all of them turn.
         let timer = Timer::load("own=64 rate=2000 softirq=2");
@@ -141,9 +146,72 @@ fn a_queue_that_ends_during_everything() {
             },
             || "each of them to have gone round once".into(),
         );
+        let begin = Instant::now();
         drop(timer);
         for (name, worker, _) in workers {
             assert!(worker.join() >= 50, "{name}");
         }
+        longest = longest.max(begin.elapsed());
     }
+    figure(&format!(
+        "a queue that ends during everything: all callers have ended {} ms after that was asked for, \
+         at the most",
+        longest.as_millis()
+    ));
+}
+
+/// M1: the module is unloaded and loaded again while others open its node, use it
+/// and close it. It goes only when nobody has it open, and then without a trace:
+/// whoever opens it next has a queue that works, or is told that there is none.
+#[test]
+fn a_module_that_goes_away_during_everything() {
+    const TIMES: u32 = 20;
+    let deeds: [Deed; 4] = [by_read, by_write, by_arming, by_seeking];
+    let _guard = Unloaded::new();
+    let stop = Arc::new(AtomicBool::new(false));
+    let workers = [0, 1].map(|_| {
+        let stop = stop.clone();
+        Worker::start(move || {
+            let (mut used, mut absent) = (0, 0);
+            while !stop.load(Ordering::SeqCst) {
+                match try_open(DEVICE, OFlag::O_RDWR | OFlag::O_NONBLOCK) {
+                    Ok(fd) => {
+                        for deed in deeds {
+                            deed(&fd).expect("it cannot end while it is open");
+                        }
+                        used += 1;
+                    }
+                    Err(Errno::ENOENT | Errno::ENXIO | Errno::ENODEV) => absent += 1,
+                    Err(errno) => panic!("open: {errno}"),
+                }
+                // Room for an unload between two files.
+                std::thread::yield_now();
+            }
+            (used, absent)
+        })
+    });
+    let mut refused = 0;
+    for time in 0..TIMES {
+        load("evq", "").unwrap_or_else(|errno| panic!("loading evq, time {time}: {errno}"));
+        until(
+            || match unload("evq") {
+                Ok(()) => true,
+                Err(Errno::EWOULDBLOCK) => {
+                    refused += 1;
+                    false
+                }
+                Err(errno) => panic!("unloading evq, time {time}: {errno}"),
+            },
+            || "a moment in which nobody has it open".into(),
+        );
+    }
+    stop.store(true, Ordering::SeqCst);
+    let (used, absent) = workers
+        .map(Worker::join)
+        .iter()
+        .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    assert!(
+        used > 0 && absent > 0 && refused > 0,
+        "opened {used} times, not there {absent} times, in use {refused} times"
+    );
 }

@@ -13,6 +13,27 @@ use super::until_readable;
 
 pub(crate) const PAGE: usize = 4096;
 
+/// A line of `/proc/meminfo`, in bytes.
+pub(crate) fn meminfo(name: &str) -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").expect("/proc/meminfo");
+    let kilobytes = text.lines().find_map(|line| {
+        let value = line.strip_prefix(name)?.strip_prefix(':')?;
+        value.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    kilobytes.unwrap_or_else(|| panic!("no {name} in /proc/meminfo")) * 1024
+}
+
+/// Whether this kernel has checkers that surround each object with red zones, and
+/// keep what is freed for a while.
+pub(crate) fn is_checked() -> bool {
+    std::path::Path::new("/sys/kernel/debug/kmemleak").exists()
+}
+
+/// Memory of the kernel's object caches, in bytes.
+pub(crate) fn slab() -> u64 {
+    meminfo("Slab")
+}
+
 /// Anonymous pages of the test's own.
 pub(crate) struct Pages {
     start: NonNull<libc::c_void>,
