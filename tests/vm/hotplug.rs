@@ -58,7 +58,14 @@ fn a_keyboard_is_unplugged_and_plugged_in_again() {
     let (device, _) = keyboard::find();
     let serio = serio();
     for kind in [Kind::Sigio, Kind::Rtsig, Kind::Epoll] {
-        let mut watch = Watch::start(&["--device", &device, "--wait", "--via", kind.name()]);
+        let mut watch = Watch::start(&[
+            "--device",
+            &device,
+            "--wait",
+            "--show-keys",
+            "--via",
+            kind.name(),
+        ]);
         fs::write(format!("{DRIVER}/unbind"), &serio).expect("unplugging it");
         watch.told(&format!("{device} has ended; waiting for it"));
         fs::write(format!("{DRIVER}/bind"), &serio).expect("plugging it in");

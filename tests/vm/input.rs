@@ -94,8 +94,10 @@ fn the_queue_has_what_evdev_has() {
 #[test]
 fn the_client_prints_the_same_for_both() {
     let (node, number) = keyboard::find();
-    let queue = Watch::start(&["--num-events", &FEWEST.to_string()]);
-    let evdev = Watch::start(&["--device", &node, "--num-events", &FEWEST.to_string()]);
+    let count = FEWEST.to_string();
+    let shown = ["--num-events", &count, "--show-keys"];
+    let queue = Watch::start(&shown);
+    let evdev = Watch::start(&[&["--device", &node], &shown[..]].concat());
     assert!(queue.banner.contains("/dev/evq") && queue.banner.contains("via sigio"));
     assert!(evdev.banner.contains(&node) && evdev.banner.contains("via sigio"));
     keyboard::press(&KEYS);
@@ -125,5 +127,29 @@ fn the_client_prints_the_same_for_both() {
         "EV_SYN SYN_REPORT",
     ] {
         assert!(text.contains(wanted), "{wanted} in\n{text}");
+    }
+}
+
+/// C6: what is typed may be a password: which keys are pressed is told to people
+/// only if they ask for it, and to programs.
+#[test]
+fn keys_are_hidden_unless_they_are_asked_for() {
+    let (node, _) = keyboard::find();
+    let count = FEWEST.to_string();
+    for device in ["/dev/evq", &node] {
+        let all = ["--device", device, "--num-events", &count];
+        let hidden = Watch::start(&all);
+        let json = Watch::start(&[&all[..], &["--format", "json"]].concat());
+        let asked = ["--device", device, "--num-events", "2", "--code", "KEY_H"];
+        let asked = Watch::start(&asked);
+        keyboard::press(&KEYS);
+        let hidden = hidden.end().lines.join("\n");
+        assert!(hidden.contains("EV_KEY KEY_(hidden) press"), "{hidden}");
+        assert!(hidden.contains("EV_MSC MSC_SCAN (hidden)"), "{hidden}");
+        assert!(!hidden.contains("KEY_H"), "{hidden}");
+        for told in [json, asked] {
+            let told = told.end().lines.join("\n");
+            assert!(told.contains("EV_KEY KEY_H press"), "{told}");
+        }
     }
 }

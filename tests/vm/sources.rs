@@ -76,7 +76,7 @@ fn all_kinds_of_sources_in_one_watch() {
             post(&queue, &[record(1)]);
             watch.until("/dev/evq: ", "type");
             keyboard::press(&["h"]);
-            watch.until(&format!("{keyboard}: "), "EV_KEY KEY_H press");
+            watch.until(&format!("{keyboard}: "), "EV_KEY KEY_(hidden) press");
             say(&fifo, word);
             watch.until(&format!("{FIFO}: "), word);
             say(&peer, word);

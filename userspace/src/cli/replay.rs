@@ -175,7 +175,7 @@ impl Replay {
         let count = match &mut self.sink {
             Sink::Print(output) => {
                 for event in &self.due {
-                    output.row(&Row::event(&self.device, event));
+                    output.row(Row::event(&self.device, event));
                 }
                 match output.flush(&self.stop)? {
                     Flushed::All => self.due.len(),

@@ -5,7 +5,7 @@ use evq::input::{Input, Stamped};
 use evq::{Event, Source};
 use serde::{Serialize, Serializer};
 
-use super::describe::{describe, describe_bytes, describe_ticks};
+use super::describe::{describe, describe_bytes, describe_ticks, without_key};
 use super::{hex, json};
 
 /// One event. Absent fields do not apply: an input device has no sequence
@@ -94,6 +94,18 @@ impl<'a> Row<'a> {
             lost: ticks.saturating_sub(1),
             text: describe_ticks(ticks),
             ..Row::default()
+        }
+    }
+}
+
+impl Row<'_> {
+    /// Has the text tell that a key was pressed, but not which.
+    pub(super) fn hide_key(&mut self) {
+        // Only input events have a value.
+        if let (Some(type_), Some(code), Some(value)) = (self.type_, self.code, self.value) {
+            if let Some(text) = without_key(Input { type_, code, value }) {
+                self.text = text;
+            }
         }
     }
 }

@@ -51,6 +51,7 @@ pub(super) struct Output {
     times: Times,
     show_device: bool,
     quiet: bool,
+    hide_keys: bool,
     lines: String,
 }
 
@@ -68,8 +69,15 @@ impl Output {
             times: Times::new(clock),
             show_device,
             quiet,
+            hide_keys: false,
             lines: String::new(),
         }
+    }
+
+    /// Lines for people do not tell which keys are pressed. Those for programs
+    /// do.
+    pub(super) fn hide_keys(&mut self) {
+        self.hide_keys = self.style == Style::Text;
     }
 
     /// The line that says that everything is armed. It comes first; among values
@@ -100,9 +108,12 @@ impl Output {
     }
 
     /// An event, a line or a tick.
-    pub(super) fn row(&mut self, row: &Row<'_>) {
+    pub(super) fn row(&mut self, mut row: Row<'_>) {
         if self.quiet {
             return;
+        }
+        if self.hide_keys {
+            row.hide_key();
         }
         let time = self.times.print(row.time_ns);
         let prefix = if self.show_device {
@@ -110,7 +121,7 @@ impl Output {
         } else {
             String::new()
         };
-        let lines = style::lines(&self.style, row, &time, &prefix);
+        let lines = style::lines(&self.style, &row, &time, &prefix);
         self.line(&lines);
     }
 
@@ -170,7 +181,7 @@ mod tests {
 
     fn lines(event: &Event) -> String {
         let mut output = output(Style::Text, false);
-        output.row(&Row::event("/dev/evq", event));
+        output.row(Row::event("/dev/evq", event));
         output.lines
     }
 
@@ -193,7 +204,7 @@ mod tests {
     fn both_sources_of_an_input_event_read_the_same() {
         let mut output = output(Style::Text, false);
         let input = Input::from_event(&key()).unwrap();
-        output.row(&Row::input(
+        output.row(Row::input(
             "/dev/input/event0",
             &Stamped { time_ns: 5, input },
         ));
@@ -219,9 +230,9 @@ mod tests {
     #[test]
     fn what_has_no_number_has_a_name() {
         let mut output = output(Style::Text, true);
-        output.row(&Row::bytes("/run/fifo", 1, b"hello\n"));
-        output.row(&Row::bytes("stdin", 2, b"\0\n"));
-        output.row(&Row::ticks("every 1s", 3, 3));
+        output.row(Row::bytes("/run/fifo", 1, b"hello\n"));
+        output.row(Row::bytes("stdin", 2, b"\0\n"));
+        output.row(Row::ticks("every 1s", 3, 3));
         assert_eq!(
             output.lines,
             "/run/fifo:       -     0.000000001 fifo      hello\n\

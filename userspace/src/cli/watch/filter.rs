@@ -91,6 +91,11 @@ pub(super) struct Filter {
 }
 
 impl Filter {
+    /// Whether somebody who asks knows what codes there will be.
+    pub(super) fn names_codes(&self) -> bool {
+        !self.codes.is_empty()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         *self == Filter::default()
     }

@@ -94,6 +94,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Style,
 
+    /// Print which keys of a keyboard are pressed in text, too: what is typed may
+    /// be a password. The other formats, and --code, always show them.
+    #[arg(long)]
+    show_keys: bool,
+
     /// How to print times (JSON has CLOCK_MONOTONIC always).
     #[arg(long, value_enum, default_value = "monotonic")]
     time: Clock,
@@ -175,7 +180,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         }
     }
     let specs = args.specs();
-    let output = Output::new(args.format.clone(), args.time, specs.len() > 1, args.quiet);
+    let mut output = Output::new(args.format.clone(), args.time, specs.len() > 1, args.quiet);
+    if !args.show_keys && !args.filter.names_codes() {
+        output.hide_keys();
+    }
     let limits = Limits {
         events: args.num_events,
         idle: args.idle_timeout,

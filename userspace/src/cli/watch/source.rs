@@ -226,7 +226,7 @@ impl Watched {
                             if self.filter.wants_event(event) {
                                 self.untold = 0;
                                 account.delivered += 1;
-                                output.row(&Row::event(name, event));
+                                output.row(Row::event(name, event));
                             } else {
                                 self.untold = event.lost;
                             }
@@ -247,7 +247,7 @@ impl Watched {
                         account.overflows += u64::from((input.type_, input.code) == SYN_DROPPED);
                         if self.filter.wants_input(&stamped) {
                             account.delivered += 1;
-                            output.row(&Row::input(name, &stamped));
+                            output.row(Row::input(name, &stamped));
                         }
                     }
                     Left::Unknown
@@ -259,7 +259,7 @@ impl Watched {
                 let time_ns = monotonic_ns();
                 let give = |piece: &[u8]| {
                     account.delivered += 1;
-                    output.row(&Row::bytes(name, time_ns, piece));
+                    output.row(Row::bytes(name, time_ns, piece));
                 };
                 read_bytes(
                     bytes,
@@ -274,7 +274,7 @@ impl Watched {
                 if let Some(ticks) = timer.read()? {
                     account.delivered += 1;
                     account.lost += ticks - 1;
-                    output.row(&Row::ticks(name, monotonic_ns(), ticks));
+                    output.row(Row::ticks(name, monotonic_ns(), ticks));
                 }
                 // Whatever comes now is told again.
                 Left::Nothing
