@@ -11,6 +11,7 @@ use evq::Event;
 
 use super::exit::Exit;
 use super::json::{self, Line};
+use crate::cli::tell::tell;
 
 /// Events that share a frame.
 const BATCH: usize = 1024;
@@ -137,8 +138,8 @@ fn to_recording(mut from: impl BufRead, name: &str, to: &Path) -> anyhow::Result
         };
         if let Err(what) = taken {
             recording.flush()?;
-            eprintln!(
-                "evdev-client: {name}, line {number}: {what}; the lines before it were converted; \
+            tell!(
+                "{name}, line {number}: {what}; the lines before it were converted; \
                  expected: lines as `evdev-client watch --format json` prints them"
             );
             return Ok(Exit::BadInput);

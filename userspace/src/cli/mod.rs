@@ -21,6 +21,7 @@ mod replay;
 mod row;
 mod script;
 mod send;
+mod tell;
 #[cfg(feature = "top")]
 mod top;
 mod watch;
@@ -33,6 +34,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use evq::recording;
 
 use exit::Exit;
+use tell::tell;
 
 /// Watches, sends, records and inspects the events of /dev/evq and of input devices.
 #[derive(Debug, Parser)]
@@ -93,7 +95,7 @@ pub(crate) fn main() -> ExitCode {
         if is_broken_pipe(&error) {
             return Exit::Done;
         }
-        eprintln!("evdev-client: {error:#}");
+        tell!("{error:#}");
         Exit::Failed
     });
     exit.code()

@@ -13,6 +13,7 @@ use nix::sys::signal::{SigSet, Signal};
 
 use super::exit::Exit;
 use super::watch::{duration, kinds, position};
+use crate::cli::tell::tell;
 
 /// Records per read, and per frame of the file.
 const BATCH: usize = 1024;
@@ -101,8 +102,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let (mut recording, opened) = Recording::open(&args.file, repair)?;
     let file = args.file.display().to_string();
     if opened.cut > 0 {
-        eprintln!(
-            "evdev-client: cut {} bytes off the end of {file}, which were not written to the end",
+        tell!(
+            "cut {} bytes off the end of {file}, which were not written to the end",
             opened.cut
         );
     }
@@ -139,8 +140,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         Ok(Exit::IdleTimeout) => "nothing came within the idle timeout".into(),
         Ok(_) => "count reached".into(),
     };
-    eprintln!(
-        "evdev-client: {file}: recorded {}, lost {} ({why}); {} events in all",
+    tell!(
+        "{file}: recorded {}, lost {} ({why}); {} events in all",
         record.recorded,
         record.lost,
         opened.events + record.recorded
@@ -165,7 +166,7 @@ fn begin(
                 queue.name()
             );
         }
-        eprintln!("evdev-client: {file} goes on with event {next}");
+        tell!("{file} goes on with event {next}");
         return Ok(queue.seek(Position::Seq(next))?);
     }
     let mut from = Position::Newest;
@@ -174,12 +175,12 @@ fn begin(
         if *device == here.device {
             // From its very first event: there is no gap but the time without a queue.
             from = Position::Seq(1);
-            eprintln!(
-                "evdev-client: {device} was made anew since {file} was written (by a reboot, or by \
+            tell!(
+                "{device} was made anew since {file} was written (by a reboot, or by \
                  loading the module again): a new segment begins"
             );
         } else {
-            eprintln!("evdev-client: {file} is of {device} so far: a new segment begins");
+            tell!("{file} is of {device} so far: a new segment begins");
         }
     }
     let from = args.from.unwrap_or(from);

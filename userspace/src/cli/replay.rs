@@ -15,6 +15,7 @@ use super::exit::Exit;
 use super::output::{Clock, Flushed, Output};
 use super::row::Row;
 use super::Format;
+use crate::cli::tell::tell;
 
 /// Print or post the events of a recording again.
 ///
@@ -104,9 +105,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     } else {
         "events"
     };
-    eprintln!(
-        "evdev-client: replayed {} {events} of {file}; {} were lost when it was recorded",
-        replay.replayed, replay.lost
+    tell!(
+        "replayed {} {events} of {file}; {} were lost when it was recorded",
+        replay.replayed,
+        replay.lost
     );
     result
 }

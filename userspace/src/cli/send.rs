@@ -16,6 +16,7 @@ use nix::sys::signal::Signal;
 use super::exit::Exit;
 use super::hex;
 use super::script::Script;
+use crate::cli::tell::tell;
 
 /// Post events to a queue.
 ///
@@ -83,8 +84,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         _ => sender.script(),
     };
     let (posted, name) = (sender.posted, sender.queue.name());
-    eprintln!(
-        "evdev-client: posted {posted} {} to {name}",
+    tell!(
+        "posted {posted} {} to {name}",
         if posted == 1 { "event" } else { "events" }
     );
     result
@@ -150,7 +151,7 @@ impl Sender {
             self.post(&events)?;
             events.clear();
             if let Err(bad) = parsed {
-                eprintln!("evdev-client: standard input, {bad}; the lines before it were posted");
+                tell!("standard input, {bad}; the lines before it were posted");
                 return Ok(Exit::BadInput);
             }
             if count == 0 {

@@ -77,6 +77,24 @@ fn the_status_tells_whether_time_or_count_was_reached() {
     assert!(ended.errors.contains("(count reached)"), "{ended:?}");
 }
 
+/// C6: a reader of messages that has left ends nothing.
+#[test]
+fn c6_nobody_has_to_read_the_messages() {
+    let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
+    drop(reader);
+    let mut command = command(&["--device", "-", "--num-events", "1"]);
+    let child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(writer)
+        .spawn()
+        .unwrap();
+    say(child.stdin.as_ref().unwrap(), "one");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(String::from_utf8(output.stdout).unwrap().ends_with("one\n"));
+}
+
 /// C7: what cannot be meant.
 #[test]
 fn c7_wrong_options_say_what_there_is() {

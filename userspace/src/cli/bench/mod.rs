@@ -21,6 +21,7 @@ use serde::Serialize;
 
 use super::exit::Exit;
 use super::Format;
+use crate::cli::tell::tell;
 
 /// Measure the queue beside a pipe, a socket, input devices and others.
 ///
@@ -67,7 +68,7 @@ enum Placement {
 /// Ends the program: another of its threads is asleep until this one does what
 /// it now cannot.
 fn give_up(error: &anyhow::Error) -> ! {
-    eprintln!("evdev-client: {error:#}");
+    tell!("{error:#}");
     std::process::exit(1)
 }
 

@@ -19,6 +19,7 @@ use evq::via::Kind;
 use tracing::level_filters::LevelFilter;
 
 use super::exit::Exit;
+use crate::cli::tell::tell;
 use config::Config;
 
 /// Do something about events, as a configuration file says.
@@ -69,7 +70,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let config = match Config::read(&args.config) {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("evdev-client: {error}");
+            tell!("{error}");
             return Ok(Exit::BadInput);
         }
     };

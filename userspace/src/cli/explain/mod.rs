@@ -20,6 +20,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
 use super::exit::Exit;
+use crate::cli::tell::tell;
 
 /// Show what goes wrong with signals, and what does not.
 ///
@@ -126,8 +127,8 @@ impl Steps {
         match self.wrong {
             0 => Exit::Done,
             wrong => {
-                eprintln!(
-                    "evdev-client: {wrong} of the steps came out otherwise than they should; \
+                tell!(
+                    "{wrong} of the steps came out otherwise than they should; \
                      with nobody else at work here, that is a bug to be reported with this output"
                 );
                 Exit::Unexpected

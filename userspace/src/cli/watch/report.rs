@@ -4,6 +4,7 @@
 use evq::{AnyDevice, AnySource, Queue, Watcher};
 
 use super::source::Watched;
+use crate::cli::tell::tell;
 
 /// How many events have been posted that the next reads would tell of. None
 /// if the queue does not say: this is for a summary on the way out.
@@ -36,7 +37,7 @@ pub(super) fn summary(all: &[Watched], why: &str) {
     for watched in all {
         let (name, delivered) = (&watched.name, watched.account.delivered);
         let losses = losses(watched);
-        eprintln!("evdev-client: {name}: delivered {delivered}, {losses} ({why})");
+        tell!("{name}: delivered {delivered}, {losses} ({why})");
     }
 }
 
@@ -51,23 +52,17 @@ pub(super) fn statistics(all: &[Watched], watcher: &Watcher) {
             (None, None) => ", has ended",
             (None, Some(_)) => ", waiting for it",
         };
-        eprintln!(
-            "evdev-client: {name}: delivered {delivered}, {losses}, wake-ups {wakeups}{ended} (so far)"
-        );
+        tell!("{name}: delivered {delivered}, {losses}, wake-ups {wakeups}{ended} (so far)");
     }
     signal_queue(watcher);
-    eprintln!(
-        "evdev-client: watching {} sources via {}",
-        all.len(),
-        watcher.kind()
-    );
+    tell!("watching {} sources via {}", all.len(), watcher.kind());
 }
 
 /// Whether signals were lost, and that events were not.
 pub(super) fn signal_queue(watcher: &Watcher) {
     if watcher.overflows() > 0 {
-        eprintln!(
-            "evdev-client: the signal queue was full {} times (see `ulimit -i`); each time all \
+        tell!(
+            "the signal queue was full {} times (see `ulimit -i`); each time all \
              sources were read, so that nothing was missed for it",
             watcher.overflows()
         );

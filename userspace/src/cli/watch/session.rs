@@ -18,6 +18,7 @@ use super::report;
 use super::source::{is_absent, Buffers, Left, Spec, Watched};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Flushed, Output};
+use crate::cli::tell::tell;
 
 /// Reads of one source before the others get their turn.
 const TURN: usize = 16;
@@ -237,7 +238,7 @@ impl Session {
                 Err(error) => {
                     let unplugged = matches!(error, evq::Error::Retired { .. });
                     if !unplugged || self.watched[at].awaited.is_none() {
-                        eprintln!("evdev-client: {error}");
+                        tell!("{error}");
                         self.failed = true;
                     }
                     (0, Left::End)
@@ -280,9 +281,9 @@ impl Session {
         let watched = &mut self.watched[at];
         watched.device = None;
         if watched.awaited.is_none() {
-            eprintln!("evdev-client: {} has ended", watched.name);
+            tell!("{} has ended", watched.name);
         } else {
-            eprintln!("evdev-client: {} has ended; waiting for it", watched.name);
+            tell!("{} has ended; waiting for it", watched.name);
             if std::mem::take(&mut watched.may_be_back) {
                 self.come(at);
             }
@@ -319,11 +320,11 @@ impl Session {
     fn come(&mut self, at: usize) {
         let opened = self.watched[at].reopen();
         match opened.and_then(|()| Ok(self.arm(at)?)) {
-            Ok(()) => eprintln!("evdev-client: {} is there", self.watched[at].name),
+            Ok(()) => tell!("{} is there", self.watched[at].name),
             Err(error) => {
                 self.watched[at].device = None;
                 if !is_absent(&error) {
-                    eprintln!("evdev-client: {error:#}; waiting for it");
+                    tell!("{error:#}; waiting for it");
                 }
             }
         }
@@ -335,9 +336,7 @@ impl Session {
         while self.output.flush(&self.signals)? == Flushed::Signalled {
             if let Some(exit) = self.take_signals()? {
                 let lines = self.output.unwritten();
-                eprintln!(
-                    "evdev-client: the reader of standard output is stuck: {lines} lines not written"
-                );
+                tell!("the reader of standard output is stuck: {lines} lines not written");
                 return Ok(Some(exit));
             }
         }
@@ -375,12 +374,12 @@ impl Session {
                 Ok(()) if has_ended => opened += 1,
                 Ok(()) => armed += 1,
                 Err(error) => {
-                    eprintln!("evdev-client: {error:#}");
+                    tell!("{error:#}");
                     self.watched[at].device = None;
                 }
             }
         }
-        eprintln!("evdev-client: SIGHUP: armed {armed} again, opened {opened} again");
+        tell!("SIGHUP: armed {armed} again, opened {opened} again");
     }
 }
 
