@@ -180,12 +180,20 @@ fn a_command_that_is_not_there_is_127() {
 
 #[test]
 fn a_panic_is_a_panic() {
-    let output = shell(
-        &[],
-        "echo before; echo c > /proc/sysrq-trigger; sleep 1000000",
-    );
+    // What is still on its way when the kernel panics is lost.
+    let script = "echo before; read go; echo c > /proc/sysrq-trigger; sleep 1000000";
+    let mut child = run(&[], &["sh", "-c", script])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("qemu/run starts");
+    let mut stdout = child.stdout.take().expect("a pipe");
+    let mut before = [0; 7];
+    stdout.read_exact(&mut before).expect("the line before it");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(b"go\n").expect("the guest reads a line");
+    let output = child.wait_with_output().expect("qemu/run ends");
     assert_eq!(failures(&output)[0], 203);
-    assert_eq!(text(&output.stdout), "before\n");
+    assert_eq!(text(&before), "before\n");
     assert!(text(&output.stderr).contains("sysrq triggered crash"));
 }
 
