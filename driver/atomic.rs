@@ -4,11 +4,14 @@
 //!
 //! `ring.rs` takes them from its sibling of this name, so that the host can give it others.
 
+use super::glue::word::{
+    read_once,
+    write_once, //
+};
 use kernel::sync::{
     atomic::{
         Acquire,
         Atomic,
-        Relaxed,
         Release, //
     },
     barrier::{
@@ -30,7 +33,7 @@ impl Word {
     /// Reads without ordering.
     #[inline(always)]
     pub(crate) fn load(&self) -> u64 {
-        self.0.load(Relaxed)
+        read_once(&self.0)
     }
 
     /// Reads before all that follows.
@@ -42,7 +45,7 @@ impl Word {
     /// Writes without ordering.
     #[inline(always)]
     pub(crate) fn store(&self, v: u64) {
-        self.0.store(v, Relaxed);
+        write_once(&self.0, v);
     }
 
     /// Writes after all that precedes.

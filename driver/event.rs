@@ -17,6 +17,9 @@ pub(crate) const SOURCE_KERNEL: u32 = 0x8000_0000;
 /// Words of 64 bits in one record: what the ring stores a record as.
 pub(crate) const WORDS: usize = EVENT_SIZE / 8;
 
+/// One record as the words that the ring stores; the first one is the sequence number.
+pub(crate) type Record = [u64; WORDS];
+
 /// One event; the fields are described in `include/uapi/evq.h`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Event {
@@ -69,34 +72,31 @@ impl Event {
     /// Keeps `type`, `code`, `len` and that much of the payload; drops what is not theirs to say
     /// (sequence number, time, source, loss, bytes behind the payload).
     pub(crate) fn from_valid(bytes: &[u8; EVENT_SIZE], source: u32) -> Self {
-        let raw = Self::from_words(&words_of(bytes));
-        let data = raw.data.get(..usize::from(raw.len)).unwrap_or(&raw.data);
-        Self::new(source, raw.kind, raw.code, data).unwrap_or_default()
-    }
-
-    /// The record as the bytes that a program reads.
-    pub(crate) fn to_bytes(self) -> [u8; EVENT_SIZE] {
-        let mut bytes = [0; EVENT_SIZE];
-        for (chunk, word) in bytes.chunks_exact_mut(8).zip(self.to_words()) {
-            chunk.copy_from_slice(&word.to_ne_bytes());
+        let mut words: Record = words_of(bytes);
+        let raw = Self::from_words(&words);
+        let [_, _, _, _, payload @ ..] = &mut words;
+        let kept = KEPT.get(usize::from(raw.len)).unwrap_or(&[0; 4]);
+        for (word, kept) in payload.iter_mut().zip(kept) {
+            *word &= kept;
         }
-        bytes
+        Self {
+            source,
+            seq: 0,
+            time_ns: 0,
+            lost: 0,
+            reserved: 0,
+            ..Self::from_words(&words)
+        }
     }
 
-    /// The record as the words that the ring stores; the first one is the sequence number.
-    pub(crate) fn to_words(self) -> [u64; WORDS] {
-        let [s0, s1, s2, s3] = self.source.to_ne_bytes();
-        let [k0, k1] = self.kind.to_ne_bytes();
-        let [c0, c1] = self.code.to_ne_bytes();
-        let [l0, l1, l2, l3] = self.lost.to_ne_bytes();
-        let [n0, n1] = self.len.to_ne_bytes();
-        let [r0, r1] = self.reserved.to_ne_bytes();
+    /// The record as the ring stores it, and as a program reads it.
+    pub(crate) fn to_words(self) -> Record {
         let [d0, d1, d2, d3] = words_of(&self.data);
         [
             self.seq,
             self.time_ns,
-            u64::from_ne_bytes([s0, s1, s2, s3, k0, k1, c0, c1]),
-            u64::from_ne_bytes([l0, l1, l2, l3, n0, n1, r0, r1]),
+            pack(self.source, self.kind, self.code),
+            pack(self.lost, self.len, self.reserved),
             d0,
             d1,
             d2,
@@ -104,11 +104,18 @@ impl Event {
         ]
     }
 
+    /// Writes [`Event::lost`] into a record: `lost`, or `u32::MAX` if it is more.
+    pub(crate) fn tell_lost(record: &mut Record, lost: u64) {
+        let [_, _, _, tail, ..] = record;
+        let (_, len, reserved) = unpack(*tail);
+        *tail = pack(u32::try_from(lost).unwrap_or(u32::MAX), len, reserved);
+    }
+
     /// The reverse of [`Event::to_words`].
-    pub(crate) fn from_words(words: &[u64; WORDS]) -> Self {
+    pub(crate) fn from_words(words: &Record) -> Self {
         let [seq, time_ns, head, tail, payload @ ..] = *words;
-        let [s0, s1, s2, s3, k0, k1, c0, c1] = head.to_ne_bytes();
-        let [l0, l1, l2, l3, n0, n1, r0, r1] = tail.to_ne_bytes();
+        let (source, kind, code) = unpack(head);
+        let (lost, len, reserved) = unpack(tail);
         let mut data = [0; DATA_MAX];
         for (chunk, word) in data.chunks_exact_mut(8).zip(payload) {
             chunk.copy_from_slice(&word.to_ne_bytes());
@@ -116,16 +123,49 @@ impl Event {
         Self {
             seq,
             time_ns,
-            source: u32::from_ne_bytes([s0, s1, s2, s3]),
-            kind: u16::from_ne_bytes([k0, k1]),
-            code: u16::from_ne_bytes([c0, c1]),
-            lost: u32::from_ne_bytes([l0, l1, l2, l3]),
-            len: u16::from_ne_bytes([n0, n1]),
-            reserved: u16::from_ne_bytes([r0, r1]),
+            source,
+            kind,
+            code,
+            lost,
+            len,
+            reserved,
             data,
         }
     }
 }
+
+/// Three neighbours in memory as the word that they are.
+fn pack(first: u32, second: u16, third: u16) -> u64 {
+    if cfg!(target_endian = "little") {
+        u64::from(first) | u64::from(second) << 32 | u64::from(third) << 48
+    } else {
+        u64::from(first) << 32 | u64::from(second) << 16 | u64::from(third)
+    }
+}
+
+/// The reverse of [`pack`].
+fn unpack(word: u64) -> (u32, u16, u16) {
+    if cfg!(target_endian = "little") {
+        (word as u32, (word >> 32) as u16, (word >> 48) as u16)
+    } else {
+        ((word >> 32) as u32, (word >> 16) as u16, word as u16)
+    }
+}
+
+/// For each length, which bits of the payload are in use.
+static KEPT: [[u64; DATA_MAX / 8]; DATA_MAX + 1] = {
+    let mut kept = [[0; DATA_MAX / 8]; DATA_MAX + 1];
+    let mut len = 1;
+    while len <= DATA_MAX {
+        // What is in use of one byte less, and the last byte.
+        kept[len] = kept[len - 1];
+        let mut byte = [0; 8];
+        byte[(len - 1) % 8] = 0xff;
+        kept[len][(len - 1) / 8] |= u64::from_ne_bytes(byte);
+        len += 1;
+    }
+    kept
+};
 
 /// Bytes as native words; `BYTES` must be `8 * N`, which the compiler checks.
 fn words_of<const BYTES: usize, const N: usize>(bytes: &[u8; BYTES]) -> [u64; N] {

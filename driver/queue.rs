@@ -201,18 +201,15 @@ impl Queue {
         }
         self.writer.with(|writer| {
             let writer = writer.as_mut().ok_or(ENODEV)?;
-            if writer.room() < events.len() as u64 {
-                return Err(EOVERFLOW);
-            }
             // With the lock held, so that times are in the order of the sequence numbers.
             let time_ns = now_ns();
             let mut kinds = Interest::NOTHING;
-            for event in events {
-                let event = Event { time_ns, ..event };
+            let stamped = events.map(|event| {
                 kinds = kinds.or(Interest::of(&event));
-                self.ring().post(writer, event).ok_or(EOVERFLOW)?;
-            }
-            Ok((writer.newest(), kinds))
+                Event { time_ns, ..event }
+            });
+            let newest = self.ring().post(writer, stamped).ok_or(EOVERFLOW)?;
+            Ok((newest, kinds))
         })
     }
 

@@ -4,22 +4,25 @@
 //!
 //! Writers are serialised by whoever owns the [`Writer`]; readers take no lock at all. Each slot
 //! is a sequence lock of its own: its first word is the sequence number of the event in it, or
-//! [`BUSY`] while a writer changes it. A reader that wants event `n` copies the slot only if it
-//! carries `n` before and after the copy; anything else means that a writer has lapped the reader
-//! and that event `n` is gone.
+//! [`BUSY`] while a writer changes it. A reader that wants event `n` copies the slot, and keeps the
+//! copy only if the slot carries `n` afterwards; anything else means that a writer has lapped the
+//! reader and that event `n` is gone.
 //!
 //! ```text
 //! writer of n                         reader of n
 //!   slot.seq = BUSY                     newest >= n       (acquire)
-//!   -- publish_busy --                  slot.seq == n     (acquire)
-//!   slot.payload = ...                  copy payload
-//!   slot.seq = n       (release)        -- payload_read --
-//!   newest = n         (release)        slot.seq == n
+//!   -- publish_busy --                  copy payload
+//!   slot.payload = ...                  -- payload_read --
+//!   slot.seq = n                        slot.seq == n
+//!   newest = n         (release)
 //! ```
 //!
-//! If the second look still finds `n`, no later writer had begun when the payload was copied: had
-//! the copy seen one word of a later event, `payload_read` and `publish_busy` would make the
-//! [`BUSY`] that precedes it visible too.
+//! The look at `newest` has the copy see event `n` or a later one. If `slot.seq` is still `n` after
+//! it, no later writer had begun when the payload was copied: had the copy seen one word of a later
+//! event, `payload_read` and `publish_busy` would make the [`BUSY`] that precedes it visible too.
+//!
+//! Several events are written and read at once, each step for all of them, so that they share the
+//! barriers.
 //!
 //! This file knows nothing of the kernel: the words and barriers come from the sibling module
 //! `atomic`, which is LKMM's in the kernel, `core`'s or a model checker's on the host.
@@ -31,8 +34,11 @@ use super::atomic::{
 };
 use super::event::{
     Event,
+    Record,
     WORDS, //
 };
+use super::glue::borrowed_buf::BorrowedBuf;
+use core::mem::MaybeUninit;
 
 /// In place of a sequence number: the slot is empty or being written.
 ///
@@ -55,33 +61,28 @@ impl Slot {
         }
     }
 
-    /// Stores `event`, whose sequence number is in its first word.
+    /// Stores `event`, whose readers do not look before it has been published.
     fn store(&self, event: Event) {
         let [seq, payload @ ..] = event.to_words();
-        self.seq.store(BUSY);
-        publish_busy();
         for (slot, word) in self.payload.iter().zip(payload) {
             slot.store(word);
         }
-        self.seq.store_release(seq);
+        self.seq.store(seq);
     }
 
-    /// Copies the event `seq`, or [`None`] if the slot does not hold it (any more).
-    fn load(&self, seq: u64) -> Option<Event> {
-        if self.seq.load_acquire() != seq {
-            return None;
-        }
-        let mut words = [0; WORDS];
-        let (first, payload) = words.split_first_mut()?;
-        *first = seq;
-        for (word, slot) in payload.iter_mut().zip(&self.payload) {
-            *word = slot.load();
-        }
-        payload_read();
-        if self.seq.load() != seq {
-            return None;
-        }
-        Some(Event::from_words(&words))
+    /// Copies what is there as event `seq`, whatever it is.
+    fn load(&self, seq: u64) -> Record {
+        let [a, b, c, d, e, f, g] = &self.payload;
+        [
+            seq,
+            a.load(),
+            b.load(),
+            c.load(),
+            d.load(),
+            e.load(),
+            f.load(),
+            g.load(),
+        ]
     }
 }
 
@@ -123,11 +124,6 @@ pub(crate) struct Ring<M> {
 }
 
 impl Writer {
-    /// Sequence number of the last event that was stored.
-    pub(crate) fn newest(&self) -> u64 {
-        self.newest
-    }
-
     /// How many events can still be posted before the sequence numbers run out.
     pub(crate) fn room(&self) -> u64 {
         // A cursor must be able to stand behind the last one.
@@ -189,55 +185,114 @@ impl<M: Memory> Ring<M> {
         next <= self.newest()
     }
 
-    /// Stamps `event` with the next sequence number and stores it, over the oldest if need be.
+    /// Stamps `events` with the next sequence numbers and stores them, over the oldest if need be.
     ///
-    /// Returns the sequence number, or [`None`] if they are used up: they are never reused.
+    /// Returns the last sequence number, or [`None`], with nothing stored, if there are not as many
+    /// left: they are never reused.
     ///
     /// `writer` must be the one that was made with this ring. Wait-free.
-    pub(crate) fn post(&self, writer: &mut Writer, event: Event) -> Option<u64> {
-        if writer.room() == 0 {
+    pub(crate) fn post(
+        &self,
+        writer: &mut Writer,
+        mut events: impl ExactSizeIterator<Item = Event>,
+    ) -> Option<u64> {
+        if writer.room() < events.len() as u64 {
             return None;
         }
-        let seq = writer.newest.saturating_add(1);
-        let slot = self.slot(seq)?;
-        slot.store(Event {
-            seq,
-            lost: 0,
-            reserved: 0,
-            ..event
-        });
-        // INVARIANT: The event has been stored.
-        writer.newest = seq;
-        self.memory.newest().store_release(seq);
-        Some(seq)
+        // No more at once than there are slots: each has one event at a time.
+        while let count @ 1.. = self.capacity().min(events.len() as u64) {
+            let first = writer.newest.wrapping_add(1);
+            for slot in self.slots(first, count) {
+                slot.seq.store(BUSY);
+            }
+            publish_busy();
+            for (slot, event) in self.slots(first, count).zip(&mut events) {
+                // INVARIANT: This event is being stored, and published after those beside it.
+                writer.newest = writer.newest.wrapping_add(1);
+                slot.store(Event {
+                    seq: writer.newest,
+                    lost: 0,
+                    reserved: 0,
+                    ..event
+                });
+            }
+            self.memory.newest().store_release(writer.newest);
+        }
+        Some(writer.newest)
     }
 
-    /// Copies the first event from `next` on that is still there.
+    /// Appends events from `next` on to `records`, which must have the room, until there are `most`:
+    /// the first ones that are still there, if there are any.
     ///
-    /// Its `lost` is what is missing between `next` and it (exactly, up to `u32::MAX`). Returns
-    /// [`None`] if nothing has been posted from `next` on. Takes no lock; starts again each time a
-    /// writer laps it, and every such round is a step that a writer has made.
-    pub(crate) fn read(&self, next: u64) -> Option<Event> {
+    /// The `lost` of each is what is missing between the one before it (for the first: from `next`
+    /// on, and `untold` more) and it, exactly, up to `u32::MAX`. Takes no lock; starts again each time a writer laps
+    /// it, and every such round is a step that a writer has made.
+    pub(crate) fn read(
+        &self,
+        next: u64,
+        untold: u64,
+        records: &mut BorrowedBuf<'_, Record>,
+        most: usize,
+    ) {
+        let mut newest = self.newest();
+        // Whatever the number: it only serves as the other end of a difference.
+        let mut told = next.wrapping_sub(untold);
         let mut want = next;
-        loop {
-            let newest = self.newest();
+        while records.len() < most {
             want = want.max(self.oldest(newest));
-            if want > newest {
-                return None;
+            let there = newest.wrapping_add(1).saturating_sub(want);
+            let count = there.min(most.wrapping_sub(records.len()) as u64);
+            let before = records.len();
+            let copied = self.copy(want, records, count);
+            if let Some(first) = records.filled_mut().get_mut(before) {
+                Event::tell_lost(first, want.wrapping_sub(told));
+                told = want.wrapping_add(copied);
             }
-            if let Some(event) = self.slot(want)?.load(want) {
-                let lost = u32::try_from(want.saturating_sub(next)).unwrap_or(u32::MAX);
-                return Some(Event { lost, ..event });
+            if copied == count {
+                break;
             }
-            // Event `want` was published, for `newest` reached it, and its slot says otherwise
+            // The next one was published, for `newest` has reached it, and its slot says otherwise
             // now: it has been overwritten or is about to be.
-            want = want.saturating_add(1);
+            want = want.wrapping_add(copied).wrapping_add(1);
+            newest = self.newest();
         }
     }
 
-    fn slot(&self, seq: u64) -> Option<&Slot> {
+    /// Copies the first event from `next` on that is still there, as [`Ring::read`] does.
+    pub(crate) fn first(&self, next: u64) -> Option<Event> {
+        let mut room = [const { MaybeUninit::uninit() }; 1];
+        let mut record = BorrowedBuf::new(&mut room);
+        self.read(next, 0, &mut record, 1);
+        record.filled().first().map(Event::from_words)
+    }
+
+    /// Appends the `count` events from `first` on, of which all were there a moment ago, up to one
+    /// that has been overwritten. Returns how many; there must be room for all.
+    fn copy(&self, first: u64, records: &mut BorrowedBuf<'_, Record>, count: u64) -> u64 {
+        let before = records.len();
+        let mut seq = first;
+        for slot in self.slots(first, count) {
+            records.push(slot.load(seq));
+            seq = seq.wrapping_add(1);
+        }
+        payload_read();
+        let mut seq = first;
+        for slot in self.slots(first, count) {
+            if slot.seq.load() != seq {
+                break;
+            }
+            seq = seq.wrapping_add(1);
+        }
+        let copied = seq.wrapping_sub(first);
+        records.truncate(before.wrapping_add(copied as usize));
+        copied
+    }
+
+    /// The slots of `count` events from `first` on.
+    fn slots(&self, first: u64, count: u64) -> impl Iterator<Item = &Slot> {
+        let slots = self.memory.slots();
         // Always there, by the invariant on `mask`; `get` keeps the panic out all the same.
-        self.memory.slots().get((seq & self.mask) as usize)
+        (0..count).map_while(move |i| slots.get((first.wrapping_add(i) & self.mask) as usize))
     }
 }
 
@@ -290,16 +345,30 @@ impl Cursor {
     }
 
     /// Enters into the account that event `seq` is delivered, and returns what its `lost` is to
-    /// say: what was lost since the one that was delivered before it, up to `u32::MAX`.
+    /// say: what was lost since the one that was delivered before it.
     ///
     /// Since the queue never skips a number, what lies between the cursor and the event was lost.
-    pub(crate) fn deliver(&mut self, seq: u64) -> u32 {
+    pub(crate) fn deliver(&mut self, seq: u64) -> u64 {
         self.advance(seq);
         // INVARIANT: Both sides have grown by `seq + 1 - next`.
         self.delivered = self.delivered.wrapping_add(1);
-        let lost = u32::try_from(self.untold).unwrap_or(u32::MAX);
+        core::mem::take(&mut self.untold)
+    }
+
+    /// As [`Cursor::deliver`] for each of `count` events that [`Ring::read`] has found from
+    /// [`Cursor::next`] on, told of [`Cursor::untold`]; the last one is `seq`.
+    pub(crate) fn deliver_all(&mut self, count: u64, seq: u64) {
+        // INVARIANT: Both sides grow by `seq + 1 - next`; all that was lost has been told.
+        let passed = seq.wrapping_add(1).wrapping_sub(self.next);
+        self.delivered = self.delivered.wrapping_add(count);
+        self.lost = self.lost.wrapping_add(passed.wrapping_sub(count));
         self.untold = 0;
-        lost
+        self.next = seq.saturating_add(1);
+    }
+
+    /// How many events were lost that no delivered event has told of.
+    pub(crate) fn untold(&self) -> u64 {
+        self.untold
     }
 
     /// Enters into the account that event `seq` is there, but is not wanted.

@@ -167,7 +167,7 @@ impl Selection {
             };
         }
         while count.found < wakeup.events {
-            let Some(event) = ring.read(count.end) else {
+            let Some(event) = ring.first(count.end) else {
                 break;
             };
             if filter.matches(&event) {

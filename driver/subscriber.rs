@@ -9,6 +9,7 @@ use crate::{
     },
     filter::Filter,
     glue::{
+        borrowed_buf::BorrowedBuf,
         context,
         fasync::FasyncList,
         iov::IovIterDestExt,
@@ -35,6 +36,7 @@ use crate::{
     },
     uapi,
 };
+use core::mem::MaybeUninit;
 use kernel::{
     iov::{
         IovIterDest,
@@ -62,6 +64,9 @@ use kernel::{
 
 /// Records that a read copies with the cursor held; they are gathered on the stack (1 KiB).
 const READ_BATCH: usize = 16;
+
+/// Records of a write that are kept on the stack; more of them are worth an allocation.
+const FEW: usize = 4;
 
 /// Events that a subscriber goes past with its cursor held because it does not want them.
 const SKIP_BATCH: usize = 256;
@@ -134,21 +139,22 @@ impl Subscriber {
             .map_or(self.queue.watchers().wait_queue(), Selection::wait_queue)
     }
 
-    /// The events that it wants.
-    fn filter(&self) -> Filter {
-        self.selected().map(Selection::filter).unwrap_or_default()
+    /// The events that it wants; [`None`] is all of them.
+    fn filter(&self) -> Option<Filter> {
+        let filter = self.selected()?.filter();
+        (!filter.is_open()).then_some(filter)
     }
 
     /// Whether there is something to read that it wants; goes past what it does not want.
     fn readable(&self) -> bool {
-        let filter = self.filter();
-        if filter.is_open() {
-            return self.queue.ring().has(self.next.load(Relaxed));
-        }
+        let ring = self.queue.ring();
+        let Some(filter) = self.filter() else {
+            return ring.has(self.next.load(Relaxed));
+        };
         loop {
             let mut cursor = self.cursor.lock();
             for _ in 0..SKIP_BATCH {
-                let Some(event) = self.queue.ring().read(cursor.next()) else {
+                let Some(event) = ring.first(cursor.next()) else {
                     self.publish(&cursor);
                     return false;
                 };
@@ -190,45 +196,84 @@ impl Subscriber {
     ///
     /// Returns how many there were to copy, and how many were copied.
     fn deliver(&self, dst: &mut IovIterDest<'_>, most: usize) -> (usize, usize) {
-        let filter = self.filter();
-        let mut records = [[0; EVENT_SIZE]; READ_BATCH];
+        if let Some(filter) = self.filter() {
+            return self.deliver_wanted(&filter, dst, most);
+        }
+        let mut room = [const { MaybeUninit::uninit() }; READ_BATCH];
+        let mut records = BorrowedBuf::new(&mut room);
+        let mut cursor = self.cursor.lock();
+        let ring = self.queue.ring();
+        ring.read(cursor.next(), cursor.untold(), &mut records, most);
+        let records = records.filled();
+        let copied = dst.copy_records_nofault(records);
+        let before = cursor.lost();
+        if let Some([seq, ..]) = records.get(..copied).and_then(<[_]>::last) {
+            cursor.deliver_all(copied as u64, *seq);
+        }
+        self.told(&cursor, copied, before);
+        (records.len(), copied)
+    }
+
+    /// As [`Subscriber::deliver`], what `filter` lets through.
+    fn deliver_wanted(
+        &self,
+        filter: &Filter,
+        dst: &mut IovIterDest<'_>,
+        most: usize,
+    ) -> (usize, usize) {
+        let mut room = [const { MaybeUninit::uninit() }; READ_BATCH];
+        let mut records = BorrowedBuf::new(&mut room);
         let mut cursor = self.cursor.lock();
         // Where the cursor is after each of them, and after what follows and is not wanted.
         let mut after = [*cursor; READ_BATCH];
         let mut ahead = *cursor;
         let mut found: usize = 0;
         let mut looks: usize = 0;
-        for (record, after) in records.iter_mut().zip(&mut after).take(most) {
-            let event = loop {
-                let event = self.queue.ring().read(ahead.next());
-                match event {
-                    Some(event) if !filter.matches(&event) && looks < SKIP_BATCH => {
-                        ahead.skip(event.seq);
-                        looks = looks.saturating_add(1);
-                    }
-                    event => break event.filter(|event| filter.matches(event)),
-                }
-            };
-            let Some(event) = event else {
+        while looks < SKIP_BATCH {
+            // What nobody has been told yet is told by what is wanted.
+            self.queue.ring().read(ahead.next(), 0, &mut records, most);
+            let read = found..records.len();
+            if read.is_empty() {
                 break;
-            };
-            let lost = ahead.deliver(event.seq);
-            *record = Event { lost, ..event }.to_bytes();
-            *after = ahead;
-            found = found.saturating_add(1);
+            }
+            looks = looks.saturating_add(read.len());
+            for from in read {
+                let Some(mut record) = records.filled().get(from).copied() else {
+                    break;
+                };
+                let event = Event::from_words(&record);
+                if !filter.matches(&event) {
+                    ahead.skip(event.seq);
+                    continue;
+                }
+                Event::tell_lost(&mut record, ahead.deliver(event.seq));
+                // Over what is not wanted, or itself.
+                if let (Some(to), Some(after)) = (records.filled_mut().get_mut(found), after.get_mut(found)) {
+                    *to = record;
+                    *after = ahead;
+                }
+                found = found.saturating_add(1);
+            }
+            records.truncate(found);
         }
-        let copied = dst.copy_records_nofault(records.get(..found).unwrap_or_default());
+        let copied = dst.copy_records_nofault(records.filled());
         let before = *cursor;
         *cursor = match copied.checked_sub(1) {
             _ if copied == found => ahead,
             Some(last) => after.get(last).copied().unwrap_or(before),
             None => before,
         };
-        let lost = cursor.lost().wrapping_sub(before.lost());
+        self.told(&cursor, copied, before.lost());
+        (found, copied)
+    }
+
+    /// Lets everybody know that `copied` events were delivered, before which `lost_before` had been
+    /// lost.
+    fn told(&self, cursor: &Cursor, copied: usize, lost_before: u64) {
+        let lost = cursor.lost().wrapping_sub(lost_before);
         let instance = self.queue.news().instance();
         trace::read(instance, cursor.next(), copied as u64, lost);
-        self.publish(&cursor);
-        (found, copied)
+        self.publish(cursor);
     }
 
     /// Waits until there is something to read (R2, R3, P3).
@@ -496,11 +541,20 @@ impl Subscriber {
                 // Less than a record: not even a beginning, or a rest.
                 return Err(EINVAL);
             }
-            let mut records = KVec::from_elem([0; EVENT_SIZE], want, GFP_KERNEL)?;
-            let copied = src.copy_from_iter(records.as_flattened_mut()) / EVENT_SIZE;
+            let want = want.saturating_mul(EVENT_SIZE);
+            let mut few = [const { MaybeUninit::uninit() }; FEW * EVENT_SIZE];
+            let mut many = KVec::new();
+            let room = match few.get_mut(..want) {
+                Some(few) => few,
+                None => {
+                    many.reserve(want, GFP_KERNEL)?;
+                    many.spare_capacity_mut().get_mut(..want).ok_or(ENOMEM)?
+                }
+            };
+            let bytes = src.copy_from_iter_raw(room);
+            let (records, _) = <[[u8; EVENT_SIZE]]>::ref_from_prefix(bytes).map_err(|_| EINVAL)?;
             let valid = records
                 .iter()
-                .take(copied)
                 .take_while(|record| Event::is_valid(record))
                 .count();
             if valid > 0 {
@@ -511,10 +565,10 @@ impl Subscriber {
                 )?;
                 *written = written.saturating_add(valid.saturating_mul(EVENT_SIZE));
             }
-            if valid < copied {
+            if valid < records.len() {
                 return Err(EINVAL);
             }
-            if copied < want {
+            if bytes.len() < want {
                 return Err(EFAULT);
             }
             if src.is_empty() {

@@ -7,10 +7,11 @@
 use super::ffi;
 use kernel::{
     bindings,
-    iov::IovIterDest, //
+    iov::IovIterDest,
+    transmute::AsBytes, //
 };
 
-/// Copies `N`-byte records while no page fault may be taken, so that a lock may be held.
+/// Copies records while no page fault may be taken, so that a lock may be held.
 pub(crate) trait IovIterDestExt {
     /// Faults in up to `bytes` of what follows, and returns how much of it is there.
     ///
@@ -18,11 +19,11 @@ pub(crate) trait IovIterDestExt {
     /// says can be out of date when it returns.
     fn fault_in(&self, bytes: usize) -> usize;
 
-    /// Copies as many whole `N`-byte records as can be copied without a page fault.
+    /// Copies as many whole records as can be copied without a page fault.
     ///
     /// Returns their number. The position is behind the last whole record that was copied; of the
     /// next one, some bytes may have been written to the program's buffer. Does not sleep.
-    fn copy_records_nofault<const N: usize>(&mut self, records: &[[u8; N]]) -> usize;
+    fn copy_records_nofault<R: AsBytes>(&mut self, records: &[R]) -> usize;
 }
 
 impl IovIterDestExt for IovIterDest<'_> {
@@ -34,16 +35,16 @@ impl IovIterDestExt for IovIterDest<'_> {
         bytes.saturating_sub(unsafe { bindings::fault_in_iov_iter_writeable(iter, bytes) })
     }
 
-    fn copy_records_nofault<const N: usize>(&mut self, records: &[[u8; N]]) -> usize {
-        let bytes = records.as_flattened();
+    fn copy_records_nofault<R: AsBytes>(&mut self, records: &[R]) -> usize {
+        let bytes = records.as_bytes();
         // SAFETY: `bytes` is a valid slice, and the iterator is valid for writing by its type
         // invariants.
         let copied = unsafe {
             ffi::evq_helper_copy_to_iter_nofault(bytes.as_ptr().cast(), bytes.len(), self.as_raw())
         };
-        let partial = copied.checked_rem(N).unwrap_or(0);
+        let partial = copied.checked_rem(size_of::<R>()).unwrap_or(0);
         // SAFETY: Goes back by less than the copy above went forward.
         unsafe { bindings::iov_iter_revert(self.as_raw(), partial) };
-        copied.checked_div(N).unwrap_or(0)
+        copied.checked_div(size_of::<R>()).unwrap_or(0)
     }
 }

@@ -6,6 +6,7 @@
 //! The `unsafe` blocks of the driver are in this folder and in `capi.rs`; `uapi.rs` adds the marker
 //! traits of its structures. The rest is safe code.
 
+pub(crate) mod borrowed_buf;
 pub(crate) mod context;
 pub(crate) mod fasync;
 mod ffi;
@@ -16,4 +17,5 @@ pub(crate) mod mapping;
 pub(crate) mod miscdevice;
 pub(crate) mod trace;
 pub(crate) mod wait;
+pub(crate) mod word;
 pub(crate) mod work;

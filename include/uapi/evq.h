@@ -219,11 +219,12 @@ struct evq_wakeup {
  * n & (@capacity - 1) until event n + @capacity takes its place. To read it:
  *
  *  1. load @newest with acquire; event n is there only if n <= @newest
- *  2. load slot.seq with acquire; if it is not n, event n is lost: it has been
- *     overwritten, or is being so (seq is 0 meanwhile)
- *  3. copy the rest of the slot, with loads that may race (relaxed atomics)
- *  4. acquire fence, and load slot.seq again; if it is not n, event n is lost
- *     and the copy is worth nothing
+ *  2. copy the slot, with loads that may race (relaxed atomics)
+ *  3. acquire fence, and load slot.seq; if it is not n, event n is lost and the
+ *     copy is worth nothing: it has been overwritten, or is being so (seq is 0
+ *     meanwhile)
+ *
+ * Steps 2 and 3 may each be done for several events at once.
  *
  * The oldest event that may be there is @newest - @capacity + 1. What lies
  * between the last event copied and the next one is what was lost, exactly.

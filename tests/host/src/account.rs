@@ -3,7 +3,10 @@
 
 use crate::atomic::Word;
 use crate::event::{Event, DATA_MAX};
+use crate::glue::borrowed_buf::BorrowedBuf;
 use crate::ring::{Cursor, Memory, Ring, Slot, Writer};
+use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// Memory that nobody else looks at.
 pub(crate) struct TestMemory {
@@ -36,6 +39,17 @@ pub(crate) type TestRing = Ring<TestMemory>;
 /// A ring of `capacity` events, as if `newest` had been posted before.
 pub(crate) fn ring_after(capacity: usize, newest: u64) -> (TestRing, Writer) {
     Ring::starting_after(TestMemory::new(capacity), newest).expect("a power of two")
+}
+
+/// Posts one event.
+pub(crate) fn post(ring: &TestRing, writer: &mut Writer, event: Event) -> Option<u64> {
+    ring.post(writer, std::iter::once(event))
+}
+
+/// Posts the events of these numbers in one go.
+pub(crate) fn post_all(ring: &TestRing, writer: &mut Writer, numbers: Range<u64>) -> Option<u64> {
+    let events: Vec<Event> = numbers.map(event).collect();
+    ring.post(writer, events.into_iter())
 }
 
 /// An event whose every field follows from `number`, so that a mixture of two is noticed.
@@ -81,28 +95,46 @@ impl Subscriber {
 
     /// Takes one event and checks it; false if there is none.
     pub(crate) fn take(&mut self, ring: &TestRing) -> bool {
-        let Some(got) = ring.read(self.cursor.next()) else {
-            return false;
-        };
-        let lost = got.seq - self.cursor.next();
-        assert_eq!(u64::from(got.lost), lost, "lost is what lies in between");
-        let expected = Event {
-            seq: got.seq,
-            lost: got.lost,
-            ..event(got.seq)
-        };
-        assert_eq!(got, expected, "the record is whole");
-        self.untold += lost;
-        if got.seq % self.divisor == 0 {
-            let told = u64::from(self.cursor.deliver(got.seq));
-            assert_eq!(told, self.untold, "the record tells all since the last one");
-            self.lost_in_records += told;
-            self.untold = 0;
-        } else {
-            self.cursor.skip(got.seq);
-            self.skipped += 1;
+        self.take_all(ring, 1) == 1
+    }
+
+    /// Takes up to `most` events in one go and checks them; returns how many there were.
+    pub(crate) fn take_all(&mut self, ring: &TestRing, most: usize) -> usize {
+        let mut room = [const { MaybeUninit::uninit() }; 32];
+        let mut records = BorrowedBuf::new(&mut room);
+        ring.read(self.cursor.next(), 0, &mut records, most);
+        let (mut next, mut untold, mut newest_told) = (self.cursor.next(), self.untold, 0);
+        for record in records.filled() {
+            let got = Event::from_words(record);
+            let lost = got.seq - next;
+            next = got.seq + 1;
+            assert_eq!(u64::from(got.lost), lost, "lost is what lies in between");
+            let expected = Event {
+                seq: got.seq,
+                lost: got.lost,
+                ..event(got.seq)
+            };
+            assert_eq!(got, expected, "the record is whole");
+            untold += lost;
+            if self.divisor == 1 {
+                newest_told = got.seq;
+            } else if got.seq % self.divisor == 0 {
+                let told = self.cursor.deliver(got.seq);
+                assert_eq!(told, untold, "the record tells all since the last one");
+            } else {
+                self.cursor.skip(got.seq);
+                self.skipped += 1;
+                continue;
+            }
+            self.lost_in_records += untold;
+            untold = 0;
         }
-        true
+        if newest_told > 0 {
+            assert_eq!(self.cursor.untold(), self.untold);
+            self.cursor.deliver_all(records.len() as u64, newest_told);
+        }
+        self.untold = untold;
+        records.len()
     }
 
     /// Q3: with everything taken, `delivered + lost == posted`; what was there and

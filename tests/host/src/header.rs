@@ -66,8 +66,9 @@ fn the_record_is_that_of_the_header() {
         data: core::array::from_fn(|i| 0x80 + i as u8),
     };
     let bytes: String = event
-        .to_bytes()
+        .to_words()
         .iter()
+        .flat_map(|word| word.to_ne_bytes())
         .map(|byte| format!("{byte:02x}"))
         .collect();
     assert_eq!(

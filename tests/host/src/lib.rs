@@ -15,6 +15,10 @@ mod atomic;
 mod event;
 #[path = "../../../driver/ring.rs"]
 mod ring;
+#[path = "../../../driver/glue"]
+mod glue {
+    pub(crate) mod borrowed_buf;
+}
 
 mod account;
 // Miri cannot switch stacks, as loom does, nor run a compiler.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Real threads: writers that lap readers in mid-copy, on a ring so small that it happens.
 
-use crate::account::{event, ring_after, Subscriber};
+use crate::account::{post_all, ring_after, Subscriber};
 use std::sync::Mutex;
 use std::thread;
 
@@ -12,17 +12,18 @@ fn accounts_are_exact_under_fire() {
     const POSTED: u64 = if cfg!(miri) { 200 } else { 400_000 };
     const CAPACITIES: &[usize] = if cfg!(miri) { &[1, 2] } else { &[1, 2, 8, 64] };
     const WRITERS: u64 = 2;
+    const BATCH: usize = 4;
     for &capacity in CAPACITIES {
         let (ring, writer) = ring_after(capacity, 0);
         // The driver has a lock with interrupts off in this place.
-        let writer = Mutex::new((writer, 0));
+        let writer = Mutex::new((writer, 0_u64));
         let overtaken: u64 = thread::scope(|scope| {
             let readers: Vec<_> = (0..2)
                 .map(|_| {
                     scope.spawn(|| {
                         let mut subscriber = Subscriber::at(1);
                         while subscriber.cursor.next() <= POSTED {
-                            if !subscriber.take(&ring) {
+                            if subscriber.take_all(&ring, BATCH) == 0 {
                                 thread::yield_now();
                             }
                         }
@@ -33,11 +34,13 @@ fn accounts_are_exact_under_fire() {
                 .collect();
             for _ in 0..WRITERS {
                 scope.spawn(|| {
-                    for _ in 0..POSTED / WRITERS {
+                    for round in 0..POSTED / WRITERS / 2 {
                         let mut guard = writer.lock().unwrap();
-                        let (writer, number) = &mut *guard;
-                        *number += 1;
-                        assert_eq!(ring.post(writer, event(*number)), Some(*number));
+                        let (writer, newest) = &mut *guard;
+                        // One, then three: two on the average.
+                        let numbers = *newest + 1..*newest + 2 + round % 2 * 2;
+                        *newest = numbers.end - 1;
+                        assert_eq!(post_all(&ring, writer, numbers), Some(*newest));
                     }
                 });
             }

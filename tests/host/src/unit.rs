@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 //! One property each, on one thread.
 
-use crate::account::{event, ring_after, Subscriber, TestMemory};
+use crate::account::{event, post, post_all, ring_after, Subscriber, TestMemory};
 use crate::event::{Event, DATA_MAX, EVENT_SIZE};
+use crate::glue::borrowed_buf::BorrowedBuf;
 use crate::ring::Ring;
+use std::mem::MaybeUninit;
+
+/// The record as a program has it.
+fn bytes_of(event: &Event) -> [u8; EVENT_SIZE] {
+    let words = event.to_words().map(u64::to_ne_bytes);
+    words.as_flattened().try_into().expect("eight words")
+}
 
 #[test]
 fn an_empty_ring_has_nothing() {
@@ -12,7 +20,7 @@ fn an_empty_ring_has_nothing() {
     assert_eq!(ring.newest(), 0);
     assert_eq!(ring.oldest(0), 1);
     assert!(!ring.has(1));
-    assert!(ring.read(1).is_none());
+    assert!(ring.first(1).is_none());
 }
 
 #[test]
@@ -28,7 +36,7 @@ fn capacities_that_are_no_power_of_two_are_refused() {
 fn numbers_follow_one_another_from_one() {
     let (ring, mut writer) = ring_after(8, 0);
     for n in 1..=8 {
-        assert_eq!(ring.post(&mut writer, event(n)), Some(n));
+        assert_eq!(post(&ring, &mut writer, event(n)), Some(n));
     }
     let mut subscriber = Subscriber::at(1);
     for n in 1..=8 {
@@ -40,14 +48,26 @@ fn numbers_follow_one_another_from_one() {
     assert_eq!(subscriber.cursor.lost(), 0);
 }
 
+/// Q3: a batch that is longer than the ring leaves its end, in order.
+#[test]
+fn a_batch_may_be_longer_than_the_ring() {
+    for capacity in [1, 2, 8] {
+        let (ring, mut writer) = ring_after(capacity, 0);
+        assert_eq!(post_all(&ring, &mut writer, 1..21), Some(20));
+        let mut subscriber = Subscriber::at(1);
+        assert_eq!(subscriber.take_all(&ring, 30), capacity);
+        subscriber.assert_settled(20);
+    }
+}
+
 /// Q3: the oldest is overwritten, and the next record says how many are missing.
 #[test]
 fn overflow_is_told_in_the_next_record() {
     let (ring, mut writer) = ring_after(4, 0);
     for n in 1..=10 {
-        ring.post(&mut writer, event(n));
+        post(&ring, &mut writer, event(n));
     }
-    let first = ring.read(1).expect("there are four");
+    let first = ring.first(1).expect("there are four");
     assert_eq!((first.seq, first.lost), (7, 6));
     let mut subscriber = Subscriber::at(1);
     while subscriber.take(&ring) {}
@@ -56,17 +76,32 @@ fn overflow_is_told_in_the_next_record() {
     subscriber.assert_settled(10);
 }
 
+/// Q3: what was lost before an event that nobody wanted is told by the next one.
+#[test]
+fn what_is_untold_is_told_by_the_first() {
+    let (ring, mut writer) = ring_after(4, 0);
+    post_all(&ring, &mut writer, 1..7);
+    for (untold, lost) in [(0, 2), (7, 9), (u64::from(u32::MAX), u32::MAX)] {
+        let mut room = [const { MaybeUninit::uninit() }; 4];
+        let mut records = BorrowedBuf::new(&mut room);
+        ring.read(1, untold, &mut records, 2);
+        let told: Vec<_> = records.filled().iter().map(Event::from_words).collect();
+        let told: Vec<_> = told.iter().map(|event| (event.seq, event.lost)).collect();
+        assert_eq!(told, [(3, lost), (4, 0)]);
+    }
+}
+
 /// The record's field stops at its greatest value, the account of the cursor does not.
 #[test]
 fn lost_saturates_in_the_record_only() {
     let missing = u64::from(u32::MAX) + 10;
     let (ring, mut writer) = ring_after(4, missing);
-    let seq = ring.post(&mut writer, event(missing + 1)).unwrap();
+    let seq = post(&ring, &mut writer, event(missing + 1)).unwrap();
     // As a cursor that has slept through all of it: nothing before `seq` is in the ring.
     for _ in 0..3 {
-        ring.post(&mut writer, event(0));
+        post(&ring, &mut writer, event(0));
     }
-    let got = ring.read(1).unwrap();
+    let got = ring.first(1).unwrap();
     assert_eq!((got.seq, got.lost), (seq, u32::MAX));
     let mut cursor = crate::ring::Cursor::at(1);
     cursor.deliver(got.seq);
@@ -79,10 +114,10 @@ fn numbers_run_out_rather_than_start_again() {
     let (ring, mut writer) = ring_after(4, u64::MAX - 3);
     let mut subscriber = Subscriber::at(u64::MAX - 2);
     for n in [u64::MAX - 2, u64::MAX - 1] {
-        assert_eq!(ring.post(&mut writer, event(n)), Some(n));
+        assert_eq!(post(&ring, &mut writer, event(n)), Some(n));
     }
-    assert_eq!(ring.post(&mut writer, event(0)), None);
-    assert_eq!(ring.post(&mut writer, event(0)), None);
+    assert_eq!(post(&ring, &mut writer, event(0)), None);
+    assert_eq!(post(&ring, &mut writer, event(0)), None);
     assert_eq!(ring.newest(), u64::MAX - 1);
     assert!(subscriber.take(&ring));
     assert!(subscriber.take(&ring));
@@ -100,14 +135,14 @@ fn a_post_stamps_its_own_fields() {
         reserved: 99,
         ..event(1)
     };
-    ring.post(&mut writer, forged);
-    let got = ring.read(1).unwrap();
+    post(&ring, &mut writer, forged);
+    let got = ring.first(1).unwrap();
     assert_eq!((got.seq, got.lost, got.reserved), (1, 0, 0));
     assert_eq!(got.time_ns, forged.time_ns);
 }
 
 #[test]
-fn a_record_survives_bytes_and_words() {
+fn a_record_survives_words() {
     let whole = Event {
         seq: 0x0102_0304_0506_0708,
         lost: 0xa1a2_a3a4,
@@ -115,7 +150,7 @@ fn a_record_survives_bytes_and_words() {
         ..event(0x1112_1314_1516_1718)
     };
     assert_eq!(Event::from_words(&whole.to_words()), whole);
-    let kept = Event::from_valid(&whole.to_bytes(), 5);
+    let kept = Event::from_valid(&bytes_of(&whole), 5);
     assert_eq!(
         (kept.kind, kept.code, kept.len),
         (whole.kind, whole.code, whole.len)
@@ -134,10 +169,21 @@ fn a_program_cannot_forge() {
         ..Event::new(1, 2, 3, &[0xff; 4]).unwrap()
     };
     record.data[4..].fill(0xee);
-    assert!(Event::is_valid(&record.to_bytes()));
-    let taken = Event::from_valid(&record.to_bytes(), 1234);
+    assert!(Event::is_valid(&bytes_of(&record)));
+    let taken = Event::from_valid(&bytes_of(&record), 1234);
     assert_eq!(taken, Event::new(1234, 2, 3, &[0xff; 4]).unwrap());
     assert!(taken.data[4..].iter().all(|byte| *byte == 0));
+
+    // Whatever the length, behind it is nothing.
+    for len in 0..=DATA_MAX {
+        record.data.fill(0xee);
+        record.len = len as u16;
+        let taken = Event::from_valid(&bytes_of(&record), 1234);
+        assert_eq!(
+            taken,
+            Event::new(1234, 2, 3, &[0xee; DATA_MAX][..len]).unwrap()
+        );
+    }
 
     for (len, reserved, valid) in [
         (32, 0, true),
@@ -151,7 +197,7 @@ fn a_program_cannot_forge() {
             ..record
         };
         assert_eq!(
-            Event::is_valid(&record.to_bytes()),
+            Event::is_valid(&bytes_of(&record)),
             valid,
             "len {len}, reserved {reserved}"
         );

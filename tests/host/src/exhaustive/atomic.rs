@@ -15,7 +15,7 @@ pub(crate) enum Mutant {
     NoRelease,
     /// The mark of a busy slot may come after the new payload.
     NoPublishBusy,
-    /// The second look at the number may come before the copy.
+    /// The look at the number may come before the copy.
     NoPayloadRead,
 }
 

@@ -13,10 +13,14 @@ mod event;
 #[expect(dead_code, reason = "only what two threads meet in")]
 mod ring;
 
+use crate::glue;
+
 use atomic::{Mutant, Word};
 use event::Event;
+use glue::borrowed_buf::BorrowedBuf;
 use loom::sync::Arc;
 use ring::{Cursor, Memory, Ring, Slot};
+use std::mem::MaybeUninit;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Mutex;
 
@@ -52,24 +56,29 @@ fn event(number: u64) -> Event {
     event
 }
 
-/// Takes one event if there is one, and checks that it is whole.
-fn take(ring: &TestRing, cursor: &mut Cursor) -> bool {
-    let Some(got) = ring.read(cursor.next()) else {
-        return false;
-    };
-    let expected = Event {
-        seq: got.seq,
-        lost: (got.seq - cursor.next()) as u32,
-        ..event(got.seq)
-    };
-    assert_eq!(got, expected, "the record is whole");
-    cursor.deliver(got.seq);
-    true
+/// Takes up to `most` events in one go, and checks that they are whole; returns
+/// how many there were.
+fn take(ring: &TestRing, cursor: &mut Cursor, most: usize) -> usize {
+    let mut room = [const { MaybeUninit::uninit() }; 2];
+    let mut records = BorrowedBuf::new(&mut room);
+    ring.read(cursor.next(), cursor.untold(), &mut records, most);
+    for record in records.filled() {
+        let got = Event::from_words(record);
+        let expected = Event {
+            seq: got.seq,
+            lost: (got.seq - cursor.next()) as u32,
+            ..event(got.seq)
+        };
+        assert_eq!(got, expected, "the record is whole");
+        cursor.deliver(got.seq);
+    }
+    records.len()
 }
 
-/// A writer posts `posts` events while a reader takes what it finds, up to
-/// `takes` times, and the rest when the writer is done.
-fn meet(capacity: usize, posts: u64, takes: usize) {
+/// A writer posts `posts` events, `batch` of them at once, while a reader takes
+/// up to `most` of what it finds, `takes` times, and the rest when the writer is
+/// done.
+fn meet(capacity: usize, posts: u64, batch: usize, most: usize, takes: usize) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(PREEMPTIONS);
     model.check(move || {
@@ -82,17 +91,19 @@ fn meet(capacity: usize, posts: u64, takes: usize) {
         let thread = loom::thread::spawn({
             let ring = ring.clone();
             move || {
-                for number in 1..=posts {
-                    assert_eq!(ring.post(&mut writer, event(number)), Some(number));
+                let numbers: Vec<u64> = (1..=posts).collect();
+                for numbers in numbers.chunks(batch) {
+                    let events = numbers.iter().copied().map(event);
+                    assert_eq!(ring.post(&mut writer, events), numbers.last().copied());
                 }
             }
         });
         let mut cursor = Cursor::at(1);
         for _ in 0..takes {
-            take(&ring, &mut cursor);
+            take(&ring, &mut cursor, most);
         }
         thread.join().expect("the writer does not panic");
-        while take(&ring, &mut cursor) {}
+        while take(&ring, &mut cursor, most) > 0 {}
         assert_eq!(cursor.delivered() + cursor.lost(), posts);
         if posts <= capacity as u64 {
             assert_eq!(cursor.lost(), 0, "what the ring still holds is not lost");
@@ -102,12 +113,16 @@ fn meet(capacity: usize, posts: u64, takes: usize) {
 
 /// Nothing is overwritten: everything is delivered.
 fn without_overflow() {
-    meet(2, 2, 2);
+    meet(2, 2, 1, 1, 2);
+    meet(2, 2, 1, 2, 1);
+    meet(2, 2, 2, 2, 1);
 }
 
 /// The reader is lapped in the middle of its copy.
 fn with_overflow() {
-    meet(1, 2, 1);
+    meet(1, 2, 1, 1, 1);
+    meet(1, 2, 2, 1, 1);
+    meet(2, 3, 2, 2, 1);
 }
 
 fn with(mutant: Mutant, run: impl Fn()) -> bool {

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A buffer that is filled item by item, and not cleared first.
+//!
+//! This file knows nothing of the kernel, so that the same source is built and tested on the host.
+
+use core::{
+    mem::MaybeUninit,
+    slice, //
+};
+
+/// Room for some items, the first of which are there.
+///
+/// # Invariants
+///
+/// The first `len` items are initialised.
+pub(crate) struct BorrowedBuf<'a, T: Copy> {
+    room: &'a mut [MaybeUninit<T>],
+    len: usize,
+}
+
+impl<'a, T: Copy> BorrowedBuf<'a, T> {
+    /// Nothing yet, in `room`.
+    #[inline(always)]
+    pub(crate) fn new(room: &'a mut [MaybeUninit<T>]) -> Self {
+        // INVARIANT: There is no first item.
+        Self { room, len: 0 }
+    }
+
+    /// How many items there are.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Appends `item`; if there is no room for it, nothing happens.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, item: T) {
+        if let Some(free) = self.room.get_mut(self.len) {
+            free.write(item);
+            // INVARIANT: It is initialised.
+            self.len = self.len.wrapping_add(1);
+        }
+    }
+
+    /// Drops all but the first `len` items.
+    #[inline(always)]
+    pub(crate) fn truncate(&mut self, len: usize) {
+        // INVARIANT: Not more than before.
+        self.len = self.len.min(len);
+    }
+
+    /// The items.
+    #[inline(always)]
+    pub(crate) fn filled(&self) -> &[T] {
+        // SAFETY: By the invariant; they were pushed, so that there is room for as many.
+        unsafe { slice::from_raw_parts(self.room.as_ptr().cast(), self.len) }
+    }
+
+    /// The items, for changing them.
+    #[inline(always)]
+    pub(crate) fn filled_mut(&mut self) -> &mut [T] {
+        // SAFETY: As in `filled`.
+        unsafe { slice::from_raw_parts_mut(self.room.as_mut_ptr().cast(), self.len) }
+    }
+}
