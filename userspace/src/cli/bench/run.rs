@@ -126,7 +126,7 @@ pub(super) fn all(args: &Args) -> anyhow::Result<Results> {
     let mut ratios = flow_ratios(&flows);
     ratios.extend(wakeup_ratios(&wakeups, placements));
     ratios.extend(backlog_ratios(&backlogs));
-    ratios.extend(cost_ratio(&costs));
+    ratios.extend(cost_ratios(&costs));
     let (ours, evdev) = (
         memory.ours.into_iter().collect::<Series>(),
         memory.evdev.into_iter().collect::<Series>(),
@@ -453,13 +453,22 @@ fn backlog_ratios(backlogs: &[Backlog]) -> Vec<Ratio> {
     ratios
 }
 
-fn cost_ratio(costs: &[Cost]) -> Option<Ratio> {
-    let of = |subscribers| {
+fn cost_ratios(costs: &[Cost]) -> Vec<Ratio> {
+    let of = |state, subscribers| {
         costs
             .iter()
-            .find(|cost| (cost.state, cost.subscribers) == (State::Awake, subscribers))
+            .find(|cost| (cost.state, cost.subscribers) == (state, subscribers))
     };
-    let pair = (&of(256)?.nanos, &of(1)?.nanos);
-    let held = Held::AtMost(1.2);
-    Some(Ratio::of("post_cost_256_vs_1", None, pair, "ns", held))
+    let figures = [
+        ("post_cost_256_vs_1", State::Awake),
+        ("post_cost_256_vs_1_filtered", State::FilteredOut),
+    ];
+    let mut ratios = Vec::new();
+    for (figure, state) in figures {
+        if let (Some(many), Some(one)) = (of(state, 256), of(state, 1)) {
+            let pair = (&many.nanos, &one.nanos);
+            ratios.push(Ratio::of(figure, None, pair, "ns", Held::AtMost(1.2)));
+        }
+    }
+    ratios
 }

@@ -25,15 +25,18 @@ pub(super) enum State {
     NeverReading,
     /// Each is in an epoll set, which already says that there is something.
     InEpoll,
+    /// The same, but nothing that is posted concerns them.
+    FilteredOut,
     /// Each waits in a read, in a thread of its own.
     Asleep,
 }
 
 impl State {
-    pub(super) const ALL: [State; 4] = [
+    pub(super) const ALL: [State; 5] = [
         State::Awake,
         State::NeverReading,
         State::InEpoll,
+        State::FilteredOut,
         State::Asleep,
     ];
 }
@@ -58,7 +61,12 @@ pub(super) fn post_cost(state: State, count: usize, cpus: Cpus) -> anyhow::Resul
             })
         }
         State::NeverReading => posts(&mut poster, || Ok(())),
-        State::InEpoll => {
+        State::InEpoll | State::FilteredOut => {
+            if state == State::FilteredOut {
+                for subscriber in &subscribers {
+                    subscriber.filter_out()?;
+                }
+            }
             let set = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context("making an epoll set")?;
             for subscriber in &subscribers {
                 set.add(subscriber.fd(), EpollEvent::new(EpollFlags::EPOLLIN, 0))

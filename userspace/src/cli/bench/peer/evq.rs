@@ -4,6 +4,7 @@
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use anyhow::Context as _;
+use evq::uapi::Match;
 use evq::{device, Event, Filled, Mapped, Options, Queue};
 use nix::unistd::read;
 
@@ -26,6 +27,18 @@ impl Subscriber {
             buffer: records(),
             last: 0,
         })
+    }
+}
+
+impl Subscriber {
+    /// Filters out everything that this program posts.
+    pub(in super::super) fn filter_out(&self) -> anyhow::Result<()> {
+        let other = Match {
+            type_first: 1,
+            type_last: 1,
+            ..Match::default()
+        };
+        Ok(self.queue.set_filter(&[other])?)
     }
 }
 
