@@ -21,11 +21,11 @@ unexport MAKEFLAGS MFLAGS
 # The lanes of "make prove", those that take longest last.
 PROVE := --miri --parsers --vm=stock --vm=rt --checkers --vm=debug
 
-.PHONY: help demo test prove mutants bench shell module client man packages gdb lint fmt clean distclean setup kernel vm-module
+.PHONY: help demo test prove mutants bench icount icount-baseline shell module client man packages gdb lint fmt clean distclean setup kernel vm-module
 
 help: ## this list
 	@printf 'make TARGET [KERNEL=stock|rt|tiny|debug|/tree] [KDIR=/tree]\n\n'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-15s %s\n", $$1, $$2 }'
 
 demo: vm-module client ## key presses in an emulated machine, printed by evdev-client
 	@qemu/demo --kernel $(KERNEL)
@@ -41,6 +41,13 @@ mutants: vm-module ## breaks one thing at a time and expects its tests to fail; 
 
 bench: vm-module client ## the queue beside pipes, sockets, input devices and others
 	@EVQ_KERNEL=$(KERNEL) qemu/bench
+	@cargo run --quiet -p evq-bench -- page target/bench/results.json target/bench
+
+icount: vm-module client ## guest instructions for a post, a read, a wake-up, beside those of before
+	@qemu/icount
+
+icount-baseline: vm-module client ## makes those of now the ones of before
+	@qemu/icount baseline
 
 shell: vm-module client ## a shell in the virtual machine
 	@qemu/run --kernel $(KERNEL)
