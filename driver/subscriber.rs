@@ -248,7 +248,9 @@ impl Subscriber {
                 }
                 Event::tell_lost(&mut record, ahead.deliver(event.seq));
                 // Over what is not wanted, or itself.
-                if let (Some(to), Some(after)) = (records.filled_mut().get_mut(found), after.get_mut(found)) {
+                if let (Some(to), Some(after)) =
+                    (records.filled_mut().get_mut(found), after.get_mut(found))
+                {
                     *to = record;
                     *after = ahead;
                 }
