@@ -19,7 +19,7 @@ MAKEFLAGS += -j2
 unexport MAKEFLAGS MFLAGS
 
 # The lanes of "make prove", those that take longest last.
-PROVE := --miri --parsers --vm=stock --vm=rt --checkers --vm=debug
+PROVE := --miri --parsers --dkms --vm=stock --vm=rt --checkers --vm=debug
 
 .PHONY: help demo test prove mutants bench icount icount-baseline shell module client man packages gdb lint fmt clean distclean setup kernel vm-module
 
@@ -63,7 +63,7 @@ man: client ## man pages and shell completions, into target/manual
 	@install -D -m 644 -t target/manual/man4 docs/man/evq.4
 	@install -D -m 644 -t target/manual/man5 docs/man/evq-recording.5
 
-packages: vm-module man ## Debian packages of the client and of the modules
+packages: vm-module man ## Debian packages: the client, the modules, the driver for DKMS
 	@packaging/build $(KERNEL)
 
 gdb: vm-module client ## a debugger on the virtual machine's kernel

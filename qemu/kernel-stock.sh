@@ -119,7 +119,7 @@ stock_unpack() {
 
 # Makes rust/*.rmeta, the macro libraries and the generated headers.
 stock_prepare() {
-    local release=$1 out=$SCRATCH/kernel
+    local release=$1 out=$SCRATCH/kernel count
     check_toolchain "$out/.config"
     cp "$out/.config" "$out/build/.config"
     printf '%s\n' "${ROOT_MAKE[@]}" "KERNELRELEASE=$release" >"$out/make-args"
@@ -134,24 +134,8 @@ stock_prepare() {
         ' prepare -j"$JOBS" "${ROOT_MAKE[@]}" "KERNELRELEASE=$release"
     grep -q '^CONFIG_PVH=y' "$out/.config" || cp "$out/vmlinuz" "$out/image"
     rm "$out/vmlinuz"
-    stock_check "$out"
-    mv "$out/Module.symvers" "$out/build/Module.symvers"
-}
-
-# A module fits only if the crates made here export the kernel's own symbols.
-stock_check() {
-    local out=$1 changed missing count
-    changed=$(diff <(grep -E '^CONFIG_(RUST|CC_VERSION|GCC|MODVERSIONS|MODULE_)' "$out/.config") \
-        <(grep -E '^CONFIG_(RUST|CC_VERSION|GCC|MODVERSIONS|MODULE_)' "$out/build/.config")) ||
-        die "the kernel's configuration changed when it was prepared here:" "$changed"
-    sed -nE 's/^EXPORT_SYMBOL_RUST_GPL\(([^)]+)\);?$/\1/p' "$out"/build/rust/exports_*_generated.h |
-        sort -u >"$SCRATCH/exports"
-    count=$(wc -l <"$SCRATCH/exports")
-    missing=$(comm -23 "$SCRATCH/exports" <(cut -f2 "$out/Module.symvers" | sort -u))
-    [[ $count -gt 0 && -z $missing ]] ||
-        die "the Rust crates made here do not match the kernel: of $count exported symbols it lacks $(wc -w <<<"$missing")" \
-            "first of them: $(head -n 1 <<<"$missing")" \
-            "the kernel was built with another compiler or source; see $CACHE/log/prepare.log"
+    count=$(metadata_check "$out/build" "$out")
     say "kernel: all $count Rust symbols made here are those of the stock kernel"
     rm "$out/.config"
+    mv "$out/Module.symvers" "$out/build/Module.symvers"
 }

@@ -2,12 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 #
 # A kernel tree (or installed headers) that somebody else made: what it needs
-# to take Rust modules, and which compilers fit it.
-
-# The value of an option in a .config, without quotes; empty if it is not set.
-config_of() {
-    sed -nE "s/^CONFIG_$2=\"?([^\"]*)\"?\$/\\1/p" "$1/.config"
-}
+# to take Rust modules.
 
 # tree_check DIR: dies with the first thing that keeps a Rust module from
 # being built for the tree, and what to do about it.
@@ -37,43 +32,6 @@ tree_check() {
 
 tree_release() {
     cat "$1/include/config/kernel.release" 2>/dev/null || echo unknown
-}
-
-# tree_make_args DIR: prints make's arguments, one per line, that select the
-# compilers which built the tree; dies if they are not installed.
-tree_make_args() {
-    local tree=$1 want tool
-    want=$(config_of "$tree" RUSTC_VERSION_TEXT)
-    for tool in "${RUSTC:-rustc}" /usr/bin/rustc /usr/bin/rustc-[0-9]* ""; do
-        [[ -n $tool ]] || die "the kernel of $tree was built with '$want', and no rustc here is exactly that (rustc in PATH: $(rustc --version 2>/dev/null || echo none))" \
-            "names of Rust symbols depend on the compiler's whole version string: install the rustc" \
-            "that built the kernel (the distribution's own for a distribution's kernel) or set RUSTC=/path/to/rustc"
-        if [[ $("$tool" --version 2>/dev/null) == "$want" ]]; then
-            printf 'RUSTC=%s\n' "$tool"
-            break
-        fi
-    done
-    want=$(config_of "$tree" CC_VERSION_TEXT)
-    if [[ $(config_of "$tree" CC_IS_CLANG) == y ]]; then
-        local major
-        major=$(sed -nE 's/.*version ([0-9]+)\..*/\1/p' <<<"$want")
-        if [[ $("clang-$major" --version 2>/dev/null | head -n 1) == "$want" ]]; then
-            printf 'LLVM=-%s\n' "$major"
-            return
-        fi
-        tool=clang
-    else
-        # The text begins with the name that the compiler was called by.
-        tool=${want%% *}
-    fi
-    [[ $("$tool" --version 2>/dev/null | head -n 1) == "$want" ]] ||
-        die "the kernel of $tree was built with '$want', and '$tool' here is '$("$tool" --version 2>/dev/null | head -n 1)'" \
-            "install that compiler (Debian and Ubuntu: apt-get install ${tool##*/x86_64-linux-gnu-})"
-    if [[ $tool == clang ]]; then
-        printf 'LLVM=1\n'
-    else
-        printf 'CC=%s\n' "$tool"
-    fi
 }
 
 # Where the products of a tree go: its name, and a hash, as names repeat.

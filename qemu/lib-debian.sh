@@ -106,6 +106,32 @@ release_of() {
         sed -E 's/^linux-headers-([^ ]+) .*/\1/' | head -n 1
 }
 
+# root_command VARIANT TARGET PACKAGE...: sets ROOT_COMMAND, which installs a small
+# Debian with these packages into a directory, or a .tar. In the namespaces
+# mmdebstrap can be root, whoever we are; what never boots on a disk of its own
+# needs no fsync, manuals or translations.
+root_command() {
+    local variant=$1 target=$2 packages
+    shift 2
+    packages=$(
+        IFS=,
+        printf '%s' "$*"
+    )
+    need mmdebstrap
+    ns_check
+    sources >"$SCRATCH/sources.list"
+    # shellcheck disable=SC2034 # for who sources this
+    ROOT_COMMAND=("${NS[@]}" mmdebstrap --mode=root --variant="$variant" --include="$packages"
+        --dpkgopt=force-unsafe-io
+        --dpkgopt='path-exclude=/usr/share/man/*'
+        --dpkgopt='path-exclude=/usr/share/doc/*'
+        --dpkgopt='path-exclude=/usr/share/locale/*'
+        --aptopt='APT::Sandbox::User "root"'
+        --aptopt='Acquire::Languages "none"'
+        --aptopt='Acquire::Retries "3"'
+        "$SUITE" "$target" "$SCRATCH/sources.list")
+}
+
 # fetch DIRECTORY PACKAGE[=VERSION]...: download, checked against the signed lists.
 fetch() {
     local dir=$1

@@ -39,23 +39,8 @@ root_start() {
     if [[ -d $ROOT ]]; then
         return
     fi
-    need mmdebstrap
-    ns_check
-    sources >"$SCRATCH/root.list"
-    local packages
-    packages=$(IFS=,; printf '%s' "${ROOT_PACKAGES[*]}")
-    # In the namespaces mmdebstrap can be root, whoever we are. A root that
-    # never boots needs no fsync, manuals or translations.
-    start buildroot.log "build root: install Debian $SUITE with its rustc and gcc" \
-        "${NS[@]}" mmdebstrap --mode=root --variant=apt --include="$packages" \
-        --dpkgopt=force-unsafe-io \
-        --dpkgopt='path-exclude=/usr/share/man/*' \
-        --dpkgopt='path-exclude=/usr/share/doc/*' \
-        --dpkgopt='path-exclude=/usr/share/locale/*' \
-        --aptopt='APT::Sandbox::User "root"' \
-        --aptopt='Acquire::Languages "none"' \
-        --aptopt='Acquire::Retries "3"' \
-        "$SUITE" "$SCRATCH/root" "$SCRATCH/root.list"
+    root_command apt "$SCRATCH/root" "${ROOT_PACKAGES[@]}"
+    start buildroot.log "build root: install Debian $SUITE with its rustc and gcc" "${ROOT_COMMAND[@]}"
 }
 
 root_finish() {

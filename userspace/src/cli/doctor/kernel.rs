@@ -17,8 +17,10 @@ pub(super) fn check() -> Vec<Finding> {
     if loaded {
         findings.push(Finding::ok("module", "evq is loaded"));
     } else {
-        findings.push(missing(release));
+        let root = Path::new("/");
+        findings.push(missing(root, release));
         findings.extend(configuration(release));
+        findings.extend(signatures(root));
     }
     findings
 }
@@ -37,10 +39,12 @@ fn version(release: &str, loaded: bool) -> Finding {
     }
 }
 
-/// Whether the module could be loaded as it is.
-fn missing(release: &str) -> Finding {
-    let list = format!("/lib/modules/{release}/modules.dep");
-    let installed = fs::read_to_string(&list).is_ok_and(|list| {
+/// Whether the module could be loaded as it is, or how one gets it.
+fn missing(root: &Path, release: &str) -> Finding {
+    let modules = format!("/lib/modules/{release}");
+    let list = format!("{modules}/modules.dep");
+    let under = |path: &str| root.join(path.trim_start_matches('/'));
+    let installed = fs::read_to_string(under(&list)).is_ok_and(|list| {
         list.lines().any(|line| {
             let path = line.split(':').next().unwrap_or_default();
             let file = path.rsplit('/').next().unwrap_or_default();
@@ -50,15 +54,38 @@ fn missing(release: &str) -> Finding {
     });
     if installed {
         let todo = "as root: modprobe evq";
-        Finding::fail("module", "evq is installed and not loaded", todo)
-    } else {
-        Finding::fail(
-            "module",
-            format!("evq is not loaded, and {list} does not list it"),
-            "build it for this kernel (`make module`) and load it as root (`insmod evq.ko`), or \
-             install its package",
-        )
+        return Finding::fail("module", "evq is installed and not loaded", todo);
     }
+    let found = format!("evq is not loaded, and {list} does not list it");
+    let todo = if !under("/var/lib/dkms/evq").exists() {
+        "install the package evq-dkms, which builds it for this kernel, and as root: modprobe \
+         evq; or from the source: `make module`, and as root: insmod evq.ko"
+            .into()
+    } else if !under(&modules).join("build/include").exists() {
+        format!(
+            "evq-dkms is there and needs the kernel's headers, as root: \
+             apt-get install linux-headers-{release}"
+        )
+    } else {
+        format!(
+            "evq-dkms has not built it for this kernel, as root: dkms autoinstall -k {release}; if \
+             that fails, /var/lib/dkms/evq/*/build/make.log says why"
+        )
+    };
+    Finding::fail("module", found, todo)
+}
+
+/// Whether modules need a signature that the kernel knows; nothing if not.
+fn signatures(root: &Path) -> Option<Finding> {
+    let lockdown = fs::read_to_string(root.join("sys/kernel/security/lockdown")).ok()?;
+    (!lockdown.contains("[none]")).then(|| {
+        Finding::warn(
+            "signatures",
+            "the kernel is locked down (Secure Boot): it loads signed modules only",
+            "DKMS signs what it builds; as root, once: mokutil --import /var/lib/dkms/mok.pub, then \
+             boot and confirm the key",
+        )
+    })
 }
 
 /// Whether the module could be built; nothing if the kernel does not say.
@@ -102,6 +129,53 @@ mod tests {
             ("", false, Level::Ok),
         ] {
             assert_eq!(version(release, loaded).level, level, "{release}");
+        }
+    }
+
+    /// A root with these files, and what `missing` says to do there.
+    fn todo(files: &[(&str, &str)]) -> String {
+        let root = tempfile::TempDir::new().unwrap();
+        for (path, content) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        missing(root.path(), "7.2.12-test").todo.unwrap()
+    }
+
+    #[test]
+    fn says_how_to_get_the_module() {
+        const DEP: &str = "lib/modules/7.2.12-test/modules.dep";
+        const DKMS: (&str, &str) = ("var/lib/dkms/evq/1/source/dkms.conf", "");
+        const HEADERS: (&str, &str) = ("lib/modules/7.2.12-test/build/include/x", "");
+        let other = (DEP, "kernel/my_evq.ko:\nkernel/x.ko: updates/evq.ko\n");
+        for (files, wanted) in [
+            (vec![], "package evq-dkms"),
+            (vec![other, HEADERS], "package evq-dkms"),
+            (vec![DKMS], "install linux-headers-7.2.12-test"),
+            (
+                vec![DKMS, HEADERS, other],
+                "dkms autoinstall -k 7.2.12-test",
+            ),
+            (vec![(DEP, "updates/dkms/evq.ko.xz:\n")], "modprobe evq"),
+        ] {
+            let todo = todo(&files);
+            assert!(todo.contains(wanted), "{files:?}: {todo}");
+        }
+    }
+
+    #[test]
+    fn a_locked_kernel_wants_signatures() {
+        let root = tempfile::TempDir::new().unwrap();
+        assert!(signatures(root.path()).is_none());
+        let folder = root.path().join("sys/kernel/security");
+        fs::create_dir_all(&folder).unwrap();
+        for (state, wanted) in [
+            ("[none] integrity confidentiality\n", None),
+            ("none [integrity] confidentiality\n", Some(Level::Warn)),
+        ] {
+            fs::write(folder.join("lockdown"), state).unwrap();
+            assert_eq!(signatures(root.path()).map(|found| found.level), wanted);
         }
     }
 }
