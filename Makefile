@@ -52,8 +52,8 @@ icount-baseline: vm-module client ## makes those of now the ones of before
 shell: vm-module client ## a shell in the virtual machine
 	@qemu/run --kernel $(KERNEL)
 
-module: ## evq.ko for the running kernel, for KDIR=/tree or for KERNEL=NAME
-	@qemu/module $(MODULE_FOR)
+module: ## evq.ko for the running kernel, for KDIR=/tree or for KERNEL=NAME; M=DIR: your own
+	@qemu/module $(if $(M),--of=$(M)) $(MODULE_FOR)
 
 client: setup ## the static evdev-client
 	@RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --release -p evdev-client --target $(TARGET)
