@@ -7,11 +7,18 @@ use std::os::fd::AsFd;
 
 use nix::pty::{openpty, Winsize};
 use nix::sys::signal::{kill, Signal};
+use nix::time::{clock_gettime, ClockId};
 use nix::unistd::{write, Pid};
 
 use crate::support::client::{client, run, Watch};
 use crate::support::device::*;
 use crate::support::until_readable;
+
+fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("CLOCK_MONOTONIC");
+    let [seconds, ns] = [now.tv_sec(), now.tv_nsec()].map(|n| u64::try_from(n).expect("from 0"));
+    seconds * 1_000_000_000 + ns
+}
 
 /// The value of a field in a part of a JSON line.
 fn field<'a>(json: &'a str, name: &str) -> &'a str {
@@ -38,6 +45,7 @@ fn who_does_not_keep_up_is_told() {
     slow.stop();
     let writer = open_rw();
     let start = info(&writer).posted;
+    let begun = monotonic_ns();
     let capacity = u64::from(info(&writer).capacity);
     post_numbers(&writer, 0..10);
     for _ in 0..10 {
@@ -55,6 +63,12 @@ fn who_does_not_keep_up_is_told() {
         let part = about(line, pid);
         ["behind", "delivered", "lost"].map(|name| field(part, name).to_owned())
     };
+    // The first of the ten has been waiting since it was posted.
+    let number = |part: &str, name| field(part, name).parse::<u64>().expect("a number");
+    let age = number(about(line, slow.pid()), "age_ns");
+    assert!(age > 0 && age < number(line, "time_ns") - begun, "{line}");
+    assert_eq!(field(about(line, quick.pid()), "age_ns"), "0");
+    assert_eq!(field(about(line, quick.pid()), "age_p99_ns"), "0");
     assert_eq!(told(line, slow.pid()), ["10", "0", "0"]);
     assert_eq!(told(line, quick.pid()), ["0", "10", "0"]);
     assert_eq!(
@@ -72,6 +86,7 @@ fn who_does_not_keep_up_is_told() {
     assert_eq!((ended.code(), ended.lines.len()), (0, 2), "{ended:?}");
     let line = &ended.lines[1];
     let delivered = capacity.to_string();
+    assert_eq!(field(about(line, slow.pid()), "age_ns"), "0");
     assert_eq!(told(line, slow.pid()), ["0", &delivered, "5"]);
     assert_ne!(field(line, "posted_per_s"), "null");
     assert_eq!(field(line, "held"), capacity.to_string());

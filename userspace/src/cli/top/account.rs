@@ -6,12 +6,13 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use evq::uapi::{Info, INFO_RETIRED};
-use evq::Queue;
+use evq::{Options, Queue};
 use nix::sys::stat::fstat;
 use nix::time::{clock_gettime, ClockId};
 use serde::Serialize;
 
 use super::super::json;
+use super::age::{self, Ages, Percentiles};
 use super::sample::{subscribers, Id, Subscriber};
 
 /// One look, in numbers; a line of `--stream json`, which docs/top.schema.json
@@ -38,6 +39,9 @@ pub(super) struct View {
     /// Open files but this one; those that are not in the list belong to others,
     /// or only write.
     pub(super) open: u32,
+    /// Of all subscribers in the list.
+    #[serde(flatten)]
+    pub(super) ages: Percentiles,
     pub(super) subscribers: Vec<Row>,
 }
 
@@ -55,6 +59,10 @@ pub(super) struct Row {
     pub(super) lost_per_s: Option<f64>,
     /// Not wanted by its filter.
     pub(super) skipped: u64,
+    /// For how long the oldest event has been waiting that it has not read.
+    pub(super) age_ns: u64,
+    #[serde(flatten)]
+    pub(super) ages: Percentiles,
 }
 
 /// What was found in one look.
@@ -72,29 +80,36 @@ pub(super) struct Account {
     last: Option<Look>,
     /// What counts are told from.
     base: Look,
+    /// Since then.
+    ages: Ages,
 }
 
 impl Account {
     pub(super) fn open(path: &Path) -> anyhow::Result<Account> {
-        let queue = Queue::open(path)?;
+        let queue = Options::new().nonblocking(true).open(path)?;
         let rdev = fstat(queue.as_fd())?.st_rdev;
         Ok(Account {
             queue,
             rdev,
             last: None,
             base: Look::default(),
+            ages: Ages::default(),
         })
     }
 
     pub(super) fn look(&mut self) -> anyhow::Result<View> {
         let now = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
-        let found = subscribers(self.rdev).into_iter();
+        let time_ns = now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64;
+        let mut found = subscribers(self.rdev);
+        age::fill_in(&self.queue, time_ns, &mut found);
         let look = Look {
-            time_ns: now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64,
+            time_ns,
             info: self.queue.info()?,
-            subscribers: found.map(|found| (found.id, found)).collect(),
+            subscribers: found.into_iter().map(|found| (found.id, found)).collect(),
         };
-        let view = view(self.queue.name(), &look, self.last.as_ref(), &self.base);
+        self.ages.add(&look.subscribers);
+        let (name, last) = (self.queue.name(), self.last.as_ref());
+        let view = view(name, &look, last, &self.base, &self.ages);
         self.last = Some(look);
         Ok(view)
     }
@@ -102,10 +117,11 @@ impl Account {
     /// Counts begin anew with the last look.
     pub(super) fn reset(&mut self) {
         self.base = self.last.clone().unwrap_or_default();
+        self.ages.clear();
     }
 }
 
-fn view(device: &str, look: &Look, last: Option<&Look>, base: &Look) -> View {
+fn view(device: &str, look: &Look, last: Option<&Look>, base: &Look, ages: &Ages) -> View {
     let info = &look.info;
     let rate = |field: fn(&Info) -> u64| {
         let last = last?;
@@ -115,7 +131,7 @@ fn view(device: &str, look: &Look, last: Option<&Look>, base: &Look) -> View {
     let mut subscribers: Vec<_> = look
         .subscribers
         .values()
-        .map(|subscriber| row(subscriber, look, last, base))
+        .map(|subscriber| row(subscriber, look, last, base, ages))
         .collect();
     // The most unhappy first.
     subscribers.sort_by_key(|row| std::cmp::Reverse((row.lost, row.behind, row.pid, row.fd)));
@@ -135,11 +151,12 @@ fn view(device: &str, look: &Look, last: Option<&Look>, base: &Look) -> View {
         signals: count(|info| info.signals),
         signals_per_s: rate(|info| info.signals),
         open: info.subscribers.saturating_sub(1),
+        ages: ages.of_all(),
         subscribers,
     }
 }
 
-fn row(now: &Subscriber, look: &Look, last: Option<&Look>, base: &Look) -> Row {
+fn row(now: &Subscriber, look: &Look, last: Option<&Look>, base: &Look, ages: &Ages) -> Row {
     let before = last.and_then(|last| Some((last, last.subscribers.get(&now.id)?)));
     let rate = |field: fn(&Subscriber) -> u64| {
         let (last, before) = before?;
@@ -157,6 +174,8 @@ fn row(now: &Subscriber, look: &Look, last: Option<&Look>, base: &Look) -> Row {
         lost: count(|subscriber| subscriber.lost),
         lost_per_s: rate(|subscriber| subscriber.lost),
         skipped: count(|subscriber| subscriber.skipped),
+        age_ns: now.age_ns,
+        ages: ages.of(now.id),
     }
 }
 
@@ -181,7 +200,9 @@ pub(super) mod tests {
         let subscriber = Subscriber {
             id,
             command: "reader".into(),
+            next: delivered + lost + 1,
             behind: 3,
+            age_ns: 2_000_000,
             delivered,
             lost,
             skipped: 0,
@@ -210,7 +231,9 @@ pub(super) mod tests {
     pub(in super::super) fn example() -> View {
         let before = look(10, 100, &[(3, 90, 0), (4, 50, 20)]);
         let now = look(12, 700, &[(3, 690, 0), (4, 60, 520)]);
-        view("/dev/evq", &now, Some(&before), &Look::default())
+        let mut ages = Ages::default();
+        ages.add(&now.subscribers);
+        view("/dev/evq", &now, Some(&before), &Look::default(), &ages)
     }
 
     #[test]
@@ -229,7 +252,13 @@ pub(super) mod tests {
         let schema = include_str!("../../../../docs/top.schema.json");
         let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
         let validator = jsonschema::validator_for(&schema).unwrap();
-        let first = view("x", &look(1, 5, &[(3, 5, 0)]), None, &Look::default());
+        let first = view(
+            "x",
+            &look(1, 5, &[(3, 5, 0)]),
+            None,
+            &Look::default(),
+            &Ages::default(),
+        );
         for view in [first, example()] {
             let line: serde_json::Value = serde_json::from_str(&json::line(&view)).unwrap();
             if let Err(error) = validator.validate(&line) {
@@ -249,7 +278,13 @@ pub(super) mod tests {
 
     #[test]
     fn the_first_look_has_no_rates() {
-        let view = view("x", &look(1, 5, &[(3, 5, 0)]), None, &Look::default());
+        let view = view(
+            "x",
+            &look(1, 5, &[(3, 5, 0)]),
+            None,
+            &Look::default(),
+            &Ages::default(),
+        );
         assert_eq!((view.posted, view.posted_per_s), (5, None));
         assert_eq!(view.subscribers[0].delivered_per_s, None);
     }
@@ -258,7 +293,7 @@ pub(super) mod tests {
     fn a_reset_starts_the_counts_anew_and_a_seek_the_subscribers() {
         let base = look(1, 100, &[(3, 90, 10)]);
         let now = look(2, 130, &[(3, 5, 0), (4, 7, 1)]);
-        let view = view("x", &now, Some(&base), &base);
+        let view = view("x", &now, Some(&base), &base, &Ages::default());
         assert_eq!(view.posted, 30);
         let rows: Vec<_> = view
             .subscribers

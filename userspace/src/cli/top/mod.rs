@@ -2,6 +2,7 @@
 //! `top`: what happens on queues, and who does not keep up.
 
 mod account;
+mod age;
 mod sample;
 mod screen;
 
@@ -26,7 +27,9 @@ use screen::Screen;
 ///
 /// A subscriber is a file that a program has open: of other users only root
 /// sees them. `behind` is how many events it has not read yet; what exceeds the
-/// capacity it loses. Keys: f freezes the picture, r starts the counts anew, q
+/// capacity it loses; `oldest` is for how long the first of them has been waiting
+/// at this look, and what that was at half of all looks, and at 99 of 100 at most.
+/// Keys: f freezes the picture, r starts the counts anew, q
 /// ends it. Opening a queue for this makes one more subscriber, which is not
 /// shown.
 #[derive(Debug, clap::Args)]

@@ -17,10 +17,15 @@ pub(super) struct Id {
 pub(super) struct Subscriber {
     pub(super) id: Id,
     pub(super) command: String,
+    /// The event that it reads next.
+    pub(super) next: u64,
     pub(super) behind: u64,
     pub(super) delivered: u64,
     pub(super) lost: u64,
     pub(super) skipped: u64,
+    /// For how long the oldest event that it has not read has been waiting; not
+    /// in fdinfo.
+    pub(super) age_ns: u64,
 }
 
 /// Those that have the device with this number open for reading, but for this
@@ -55,15 +60,16 @@ fn parse(info: &str, id: Id, folder: &str) -> Option<Subscriber> {
         value.parse::<u64>().ok()
     };
     let command = fs::read_to_string(format!("{folder}/comm")).unwrap_or_default();
+    let next = field("evq-next")?;
     Some(Subscriber {
         id,
         command: printable(command.trim_end()),
-        behind: field("evq-posted")?
-            .saturating_add(1)
-            .saturating_sub(field("evq-next")?),
+        next,
+        behind: field("evq-posted")?.saturating_add(1).saturating_sub(next),
         delivered: field("evq-delivered")?,
         lost: field("evq-lost")?,
         skipped: field("evq-skipped")?,
+        age_ns: 0,
     })
 }
 

@@ -72,12 +72,14 @@ fn queue(frame: &mut Frame<'_>, view: &View, area: Rect, colour: bool) {
             view.refused
         )),
         Line::from(format!(
-            "wake-ups {}{}   signals {}{}   open files {}",
+            "wake-ups {}{}   signals {}{}   open files {}   oldest unread p50 {} p99 {}",
             view.wakeups,
             rate(view.wakeups_per_s),
             view.signals,
             rate(view.signals_per_s),
-            view.open
+            view.open,
+            time(view.ages.age_p50_ns),
+            time(view.ages.age_p99_ns)
         )),
     ];
     frame.render_widget(Paragraph::new(lines), counts);
@@ -85,6 +87,9 @@ fn queue(frame: &mut Frame<'_>, view: &View, area: Rect, colour: bool) {
         "PID",
         "FD",
         "BEHIND",
+        "OLDEST",
+        "P50",
+        "P99",
         "DELIVERED",
         "/S",
         "LOST",
@@ -92,7 +97,7 @@ fn queue(frame: &mut Frame<'_>, view: &View, area: Rect, colour: bool) {
         "SKIPPED",
         "COMMAND",
     ];
-    let widths = [8, 5, 9, 12, 9, 12, 9, 10, 0].map(|width| match width {
+    let widths = [8, 5, 9, 8, 8, 8, 12, 9, 12, 9, 10, 0].map(|width| match width {
         0 => Constraint::Fill(1),
         width => Constraint::Length(width),
     });
@@ -113,6 +118,9 @@ fn cells(row: &Row, colour: bool) -> Cells<'_> {
         row.pid.to_string(),
         row.fd.to_string(),
         row.behind.to_string(),
+        time(row.age_ns),
+        time(row.ages.age_p50_ns),
+        time(row.ages.age_p99_ns),
         row.delivered.to_string(),
         number(row.delivered_per_s),
         row.lost.to_string(),
@@ -121,6 +129,25 @@ fn cells(row: &Row, colour: bool) -> Cells<'_> {
         row.command.clone(),
     ];
     Cells::new(texts.map(Cell::from)).style(style)
+}
+
+/// With three digits, which fit into seven columns.
+fn time(ns: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")];
+    if ns == 0 {
+        return "-".into();
+    }
+    let (size, unit) = UNITS
+        .into_iter()
+        .find(|(size, _)| ns >= *size)
+        .unwrap_or((1, "ns"));
+    let value = ns as f64 / size as f64;
+    let digits = match value {
+        _ if value >= 100.0 => 0,
+        _ if value >= 10.0 => 1,
+        _ => 2,
+    };
+    format!("{value:.digits$}{unit}")
 }
 
 fn rate(per_second: Option<f64>) -> String {
@@ -146,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_picture_has_the_numbers() {
-        let terminal = drawn(100, 10, false);
+        let terminal = drawn(120, 10, false);
         let text = terminal.backend().to_string();
         let words: Vec<_> = text.split_whitespace().collect();
         let words = words.join(" ");
@@ -154,7 +181,8 @@ mod tests {
             "/dev/evq: holds 64 of 64",
             "posted 700 (300/s)",
             "open files 2",
-            "│42 4 3 60 5 520 250 0 reader",
+            "│42 4 3 2.00ms 2.01ms 2.01ms 60 5 520 250 0 reader",
+            "oldest unread p50 2.01ms p99 2.01ms",
             "f freeze",
         ] {
             assert!(words.contains(wanted), "{wanted} in {text}");
@@ -162,10 +190,23 @@ mod tests {
         // Who loses is red.
         let red = |y| terminal.backend().buffer()[(1, y)].fg == Color::Red;
         assert_eq!((red(4), red(5)), (true, false), "{text}");
-        assert!(drawn(100, 10, true)
+        assert!(drawn(120, 10, true)
             .backend()
             .to_string()
             .contains("FROZEN"));
+    }
+
+    #[test]
+    fn times_have_three_digits() {
+        for (ns, text) in [
+            (0, "-"),
+            (7, "7.00ns"),
+            (12_345, "12.3us"),
+            (999_000_000, "999ms"),
+            (3_600_000_000_000, "3600s"),
+        ] {
+            assert_eq!(time(ns), text);
+        }
     }
 
     #[test]
