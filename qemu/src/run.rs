@@ -5,7 +5,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{stderr, stdin, stdout};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -84,8 +83,9 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         None => Ok(()),
     };
     let mut outcome = session::run(&hardware, limits, stdio(size), &log, &mut on_sections)?;
-    if outcome.boot.is_none() && outcome.interrupted.is_none() && no_input(options) {
-        // Nothing of ours has run, so that this says nothing about it. Seen
+    if outcome.boot.is_none() && outcome.interrupted.is_none() {
+        // Nothing of ours has run, so that this says nothing about it, and input is
+        // read for a command only: none is missing the second time. Seen
         // about once in a hundred boots under TCG with two CPUs: one of them
         // meets the int3 of a code patch that the other has just taken away.
         let first = folder.join("kernel-first.log");
@@ -121,12 +121,6 @@ fn stdio(size: Option<(u16, u16)>) -> Stdio {
         err: Box::new(stderr()),
         raw: size.is_some(),
     }
-}
-
-/// Whether a second start would find all the input that the first one had.
-fn no_input(options: &Options) -> bool {
-    let null = |path: &str| fs::metadata(path).map(|file| file.rdev()).ok();
-    options.cargo || (null("/dev/stdin").is_some() && null("/dev/stdin") == null("/dev/null"))
 }
 
 /// Prints what is to be said about a failure, and gives the exit status.
