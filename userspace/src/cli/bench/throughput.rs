@@ -211,7 +211,9 @@ fn consume(takers: &mut [Box<dyn Taker>], shared: &Shared) -> anyhow::Result<()>
         if stop {
             return Ok(());
         }
-        if slowest == goal {
+        // The last post may have been the last one taken, and not have been known as that before.
+        // If it is still not, it is yet to come.
+        if slowest == goal && !shared.stop.load(Ordering::Acquire) {
             // Sleep in the first; what wakes it is for the others as well.
             counts[0] += takers[0].take()? as u64;
         }
