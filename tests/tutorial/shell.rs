@@ -37,6 +37,10 @@ impl Shell {
             .current_dir(folder)
             // The page does not set it.
             .env_remove("EVQ_KERNEL")
+            // Nor is it read by a make, which would have those of the page say where they are.
+            .env_remove("MAKEFLAGS")
+            .env_remove("MAKELEVEL")
+            .env_remove("MFLAGS")
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
