@@ -2,9 +2,9 @@
 //! The ring of a queue, read in place: no system call while events flow.
 //!
 //! The protocol is that of `struct evq_map` in `include/uapi/evq.h`: a slot
-//! that carries the number of the wanted event after the copy held that event
-//! all along. Nothing the kernel writes is trusted to stay as it was; nothing
-//! in the mapping can be written from here.
+//! that carries the number of the wanted event before and after the copy held
+//! that event in between. Nothing the kernel writes is trusted to stay as it
+//! was; nothing in the mapping can be written from here.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering};
@@ -121,36 +121,34 @@ impl Mapped {
     /// system call; 0 if there is none. Never blocks.
     pub fn take(&mut self, events: &mut [Event]) -> usize {
         let mut newest = self.newest();
-        let mut want = self.next;
         let mut count = 0;
         while count < events.len() {
             // Everything older is gone for sure.
-            want = want.max(newest.saturating_sub(self.capacity - 1));
-            let there = newest.saturating_add(1).saturating_sub(want);
-            let free = &mut events[count..];
-            let slots = self.slots_from(want);
-            let most = free
-                .len()
-                .min(slots.len())
-                .min(usize::try_from(there).unwrap_or(usize::MAX));
-            if most == 0 {
-                break;
-            }
-            let copied = copy(&slots[..most], want, &mut free[..most]);
-            if let [first, ..] = &mut free[..copied] {
-                let lost = want - self.next;
-                first.lost = u32::try_from(lost).unwrap_or(u32::MAX);
-                self.lost += lost;
-                self.delivered += copied as u64;
-                self.next = want + copied as u64;
-            }
-            count += copied;
-            want += copied as u64;
-            if copied < most {
-                // Overwritten after all; it is in the account once there is an event to tell it with.
+            let oldest = newest.saturating_sub(self.capacity - 1).max(1);
+            let mut want = self.next.max(oldest);
+            let event = loop {
+                if want > newest {
+                    break None;
+                }
+                if let Some(event) = self.load(want) {
+                    break Some(event);
+                }
+                // Overwritten after all.
                 want += 1;
-                newest = self.newest();
-            }
+            };
+            let Some(mut event) = event else {
+                // What was overwritten is in the account once there is an event to tell it with.
+                let again = self.newest();
+                if again == newest || self.next > again {
+                    break;
+                }
+                newest = again;
+                continue;
+            };
+            event.lost = u32::try_from(want - self.next).unwrap_or(u32::MAX);
+            self.enter(&event);
+            events[count] = event;
+            count += 1;
         }
         count
     }
@@ -194,30 +192,24 @@ impl Mapped {
         load_acquire(unsafe { &*newest.cast::<AtomicU64>() })
     }
 
-    /// The slot of event `seq` and those of the events after it, up to the last slot.
-    fn slots_from(&self, seq: u64) -> &[Slot] {
-        let slots = self.map.as_ptr().wrapping_add(self.offset).cast::<Slot>();
-        // A `u32`, as the kernel has it.
-        let capacity = self.capacity as usize;
+    /// Copies event `seq`, unless it is gone (`lost` is 0).
+    fn load(&self, seq: u64) -> Option<Event> {
+        // Less than the capacity, which is a `u32`.
+        let index = (seq & (self.capacity - 1)) as usize;
+        let slot = self
+            .map
+            .as_ptr()
+            .wrapping_add(self.offset + index * EVENT_SIZE);
         // SAFETY: The mapping has `capacity` slots from `offset` on, which is a multiple of their
         // alignment; else as in `header`.
-        let slots = unsafe { std::slice::from_raw_parts(slots, capacity) };
-        &slots[seq as usize & (capacity - 1)..]
+        let slot = unsafe { &*slot.cast::<Slot>() };
+        if load_acquire(&slot[0]) != seq {
+            return None;
+        }
+        let words = slot.each_ref().map(|word| word.load(Ordering::Relaxed));
+        fence(Ordering::Acquire);
+        (slot[0].load(Ordering::Relaxed) == seq).then(|| Event::from_words(words))
     }
-}
-
-/// Copies the events from `first` on (with `lost` 0), of which all were there a
-/// moment ago, up to one that has been overwritten. Returns how many.
-fn copy(slots: &[Slot], first: u64, events: &mut [Event]) -> usize {
-    for ((event, slot), seq) in events.iter_mut().zip(slots).zip(first..) {
-        let mut words = slot.each_ref().map(|word| word.load(Ordering::Relaxed));
-        // Whatever it is: it counts only if the next look finds it.
-        words[0] = seq;
-        *event = Event::from_words(words);
-    }
-    fence(Ordering::Acquire);
-    let holds = |(slot, seq): &(&Slot, u64)| slot[0].load(Ordering::Relaxed) == *seq;
-    slots.iter().zip(first..).take_while(holds).count()
 }
 
 /// An acquire load from memory that is mapped for reading only, where Rust
