@@ -11,6 +11,10 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::via::{Kind, Via};
 
+/// The longest that a mechanism is asked to sleep at a time: each has a limit of
+/// its own, some far below that of a [`Duration`].
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 /// Names a source of one [`Watcher`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token(pub(crate) usize);
@@ -126,7 +130,7 @@ impl Watcher {
         self.ready.append(&mut self.pending);
         // The others still get their turn while one source is never empty.
         let timeout = if self.ready.is_empty() {
-            timeout
+            timeout.map(|timeout| timeout.min(LONGEST))
         } else {
             Some(Duration::ZERO)
         };

@@ -205,8 +205,6 @@ impl Replay {
 
     /// Waits, or ends early because a signal has come.
     fn pause(&mut self, limit: Duration) -> anyhow::Result<Option<Exit>> {
-        // What exceeds the limits of a system call is waited for in pieces.
-        let limit = limit.min(Duration::from_secs(3600));
         let ready = self.watcher.wait(Some(limit))?;
         if !ready.contains(&self.stop_token) {
             return Ok(None);

@@ -70,6 +70,29 @@ fn c2_an_event_between_arming_and_waiting_is_told() {
     });
 }
 
+/// However long the mechanism's own clock reaches.
+#[test]
+fn a_wait_may_be_longer_than_any_system_call() {
+    everywhere(|kind, carrier| {
+        if !kind.drains() {
+            return;
+        }
+        let (queue, mut writer) = carrier.open();
+        let mut watcher = Watcher::new(kind).unwrap();
+        let token = watcher.arm(&queue, queue.name()).unwrap();
+        for (limit, seq) in [Duration::MAX, Duration::from_secs(1 << 60)]
+            .into_iter()
+            .zip(1..)
+        {
+            watcher.wait(Some(Duration::ZERO)).unwrap();
+            assert_eq!(read(&queue, 64), None);
+            post(&mut writer, [seq]);
+            while !watcher.wait(Some(limit)).unwrap().contains(&token) {}
+            assert_eq!(read(&queue, 64), Some(vec![seq]));
+        }
+    });
+}
+
 #[test]
 fn c2_an_event_at_any_time_is_told() {
     const ROUNDS: u64 = 500;
