@@ -137,6 +137,30 @@ fn a_bad_line_is_named_and_those_before_it_are_converted() {
     }
 }
 
+/// Numbers end somewhere, and lines may have any.
+#[test]
+fn the_last_number_of_all_is_followed_by_nothing() {
+    let folder = TempDir::new().unwrap();
+    let (path, expected) = sample(&folder);
+    let lines = run(&["convert", text(&path)], "").stdout;
+    let lines: Vec<&str> = lines.lines().take(2).collect();
+    let last = lines[1].replace(":5,", &format!(":{},", u64::MAX));
+    let back = folder.path().join("back.evq");
+    let stdin = format!("{}\n{last}\n{last}\n", lines.join("\n"));
+    let said = run(&["convert", "-", text(&back)], &stdin);
+    assert_eq!(said.status, 2, "{}", said.stderr);
+    assert!(said.stderr.contains("line 4: seq is"), "{}", said.stderr);
+    let Item::Event(first) = &expected[1] else {
+        panic!("{expected:?}");
+    };
+    let last = Event {
+        seq: u64::MAX,
+        ..*first
+    };
+    let expected = [&expected[..2], &[Item::Event(last)]].concat();
+    assert_eq!(items(&back), expected);
+}
+
 /// C7: what is whole is converted and replayed, then it says where it ends.
 #[test]
 fn a_damaged_recording_gives_what_is_whole() {

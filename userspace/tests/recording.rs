@@ -291,6 +291,22 @@ fn numbers_ascend_within_a_segment() {
         assert!(matches!(writer.append(bad), Err(Error::Order { .. })));
         assert_eq!(*writer.get_mut(), before, "nothing of it is written");
     }
+    // The last number of all is followed by nothing, but by a segment.
+    let last = Event {
+        seq: u64::MAX,
+        ..event(5)
+    };
+    assert!(writer.append(&[last, last]).is_err());
+    writer.append(&[last]).unwrap();
+    let end = writer.get_mut().len();
+    let error = writer.append(&[last]).unwrap_err();
+    assert!(error.to_string().contains("a segment has to follow"));
+    // Nor may it be there twice in a file.
+    let frame = writer.get_mut()[before.len()..end].to_vec();
+    let (items, error) = read(&[writer.get_mut(), &frame[..]].concat());
+    assert_eq!(items.len(), 2);
+    assert!(matches!(error, Some(Error::Damaged { .. })), "{error:?}");
+    writer.begin(&segment("/dev/evq", 5)).unwrap();
     // Numbers may be missing: those are in `lost`, or did not pass a filter.
     writer.append(&[event(5), event(9)]).unwrap();
 }

@@ -153,7 +153,7 @@ fn to_recording(mut from: impl BufRead, name: &str, to: &Path) -> anyhow::Result
 struct Pending<W: Write> {
     writer: Writer<W>,
     device: Option<String>,
-    /// The lowest number that can follow.
+    /// The lowest number that can follow; 0 if a segment has to.
     next: u64,
     events: Vec<Event>,
 }
@@ -183,13 +183,15 @@ impl<W: Write> Pending<W> {
                 self.begin(Segment::unknown(device, next))?;
             }
         }
-        if event.seq < self.next {
-            let (seq, next) = (event.seq, self.next);
-            return Ok(Err(format!(
-                "seq is {seq}: a number from {next} on has to follow"
-            )));
+        let (seq, next) = (event.seq, self.next);
+        if next == 0 || seq < next {
+            let wanted = match next {
+                0 => "another segment".into(),
+                next => format!("a number from {next} on"),
+            };
+            return Ok(Err(format!("seq is {seq}: {wanted} has to follow")));
         }
-        self.next = event.seq.saturating_add(1);
+        self.next = seq.wrapping_add(1);
         self.events.push(event);
         if self.events.len() == BATCH {
             self.write()?;

@@ -85,15 +85,22 @@ pub enum Error {
     },
 
     /// An event that cannot follow what there is.
-    #[error("cannot append event {seq} to {name}: a number from {next} on has to follow")]
+    #[error("cannot append event {seq} to {name}: {} has to follow", what_follows(*.next))]
     Order {
         /// The file.
         name: String,
-        /// The lowest number that can follow; 0 if there is no segment yet.
+        /// The lowest number that can follow; 0 if a segment has to.
         next: u64,
         /// The number of the event.
         seq: u64,
     },
+}
+
+fn what_follows(next: u64) -> String {
+    match next {
+        0 => "a segment".into(),
+        next => format!("a number from {next} on"),
+    }
 }
 
 impl Error {

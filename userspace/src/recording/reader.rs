@@ -109,7 +109,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// The lowest sequence number that can follow in the segment; None before
-    /// the first one.
+    /// the first one, and behind the last number of all.
     #[must_use]
     pub fn next_seq(&self) -> Option<u64> {
         Some(self.next).filter(|&next| next != 0)
@@ -159,7 +159,7 @@ impl<R: Read> Reader<R> {
                 let why = format!("event {} cannot follow", first.seq);
                 return Err(Stop::Damaged(why));
             }
-            self.next = last.seq.saturating_add(1);
+            self.next = last.seq.wrapping_add(1);
         }
         Ok(events)
     }

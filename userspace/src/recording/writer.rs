@@ -65,14 +65,14 @@ impl<W: Write> Writer<W> {
                     seq: event.seq,
                 });
             }
-            // The last number of all is followed by nothing.
-            next = event.seq.saturating_add(1);
+            // The last number of all is followed by a segment only.
+            next = event.seq.wrapping_add(1);
         }
         for events in events.chunks(EVENTS_MAX) {
             self.write(frame::EVENTS, &pack::pack(events))?;
             self.next = events
                 .last()
-                .map_or(self.next, |event| event.seq.saturating_add(1));
+                .map_or(self.next, |event| event.seq.wrapping_add(1));
         }
         Ok(())
     }
