@@ -101,6 +101,17 @@ fn what_is_wrong_is_named_with_its_place() {
         ("\"10s\"", "\"10\"", "FILE:12:14: give a time above 0"),
         ("\"10s\"", "\"0s\"", "FILE:12:14: give a time above 0"),
         ("\"10s\"", "10", "FILE:12:14: invalid type"),
+        ("\"10s\"", "\"2y\"", "FILE:12:14: give a time above 0"),
+        (
+            "\"1min\"",
+            "\"10000000000000000000s\"",
+            "FILE:14:8: give a time above 0",
+        ),
+        (
+            "unix:/run/evq/metrics.sock",
+            "unix:metrics.sock",
+            "FILE:17:10: give unix:/PATH",
+        ),
         (
             "unix:/run/evq/metrics.sock",
             "0.0.0.0:80",
@@ -115,6 +126,11 @@ fn what_is_wrong_is_named_with_its_place() {
         ),
         (
             "\"/dev/input/event0\"",
+            "\"/dev/\\u0000\"",
+            "FILE:7:8: give the whole path of a device",
+        ),
+        (
+            "\"/dev/input/event0\"",
             "\"/dev/evq\"",
             "FILE:7:8: this device is there already",
         ),
@@ -123,7 +139,7 @@ fn what_is_wrong_is_named_with_its_place() {
             "\"power\"",
             "FILE:29:8: another rule has this name",
         ),
-        ("\"input\"", "\"keyboard\"", "FILE:21:10: give pid, pid:N"),
+        ("\"input\"", "\"keyboard\"", "FILE:21:10: give pid:N"),
         (
             "\"EV_KEY\"",
             "\"EV_KEYS\"",
@@ -132,8 +148,10 @@ fn what_is_wrong_is_named_with_its_place() {
         (
             "\"KEY_POWER\"",
             "\"EV_KEY\"",
-            "FILE:23:8: no code of an input event is called \"EV_KEY\"",
+            "FILE:23:8: EV_KEY is a type, not a code",
         ),
+        ("[\"KEY_POWER\", 143]", "[]", "FILE:23:8: give one at least"),
+        ("[1]", "[]", "FILE:24:9: give one at least"),
         ("143]", "65536]", "FILE:23:8: "),
         (
             "\"/usr/bin/systemctl\"",
@@ -164,6 +182,16 @@ fn what_is_wrong_is_named_with_its_place() {
             "\"/var/log/evq/events.jsonl\"",
             "\"events.jsonl\"",
             "FILE:30:10: give the whole path of a file",
+        ),
+        (
+            "\"/var/log/evq/events.jsonl\"",
+            "\"/var/log/evq/\\u0000\"",
+            "FILE:30:10: give the whole path of a file",
+        ),
+        (
+            "log = true",
+            "log = true\ntime_limit = \"1s\"",
+            "FILE:37:14: only a rule with run",
         ),
         (
             "device = \"/dev/evq\"",

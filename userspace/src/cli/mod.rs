@@ -10,6 +10,7 @@ mod describe;
 mod doctor;
 mod exit;
 mod explain;
+mod filter;
 mod hex;
 mod info;
 mod json;

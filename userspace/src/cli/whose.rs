@@ -15,16 +15,18 @@ pub(super) enum SourceWanted {
 }
 
 impl FromStr for SourceWanted {
-    type Err = ();
+    type Err = &'static str;
 
     /// As `watch` prints sources, or the part before the colon.
-    fn from_str(text: &str) -> Result<SourceWanted, ()> {
+    fn from_str(text: &str) -> Result<SourceWanted, Self::Err> {
         match text {
             "pid" => Ok(SourceWanted::AnyProgram),
             "kernel" => Ok(SourceWanted::AnyKernel),
             "input" => Ok(SourceWanted::Class(uapi::CLASS_INPUT)),
             "timer" => Ok(SourceWanted::Class(uapi::CLASS_TIMER)),
-            _ => text.parse().map(SourceWanted::Exactly).map_err(drop),
+            _ => text.parse().map(SourceWanted::Exactly).map_err(|_| {
+                "give pid:N, input:N, timer:N or kernel:CLASS:N, or only pid, input, timer or kernel"
+            }),
         }
     }
 }

@@ -102,8 +102,8 @@ fn c7_wrong_options_say_what_there_is() {
         (&["--format", "xml"], 2, "give text, json, csv"),
         (&["--format", "%q"], 2, "no field is called %q"),
         (&["--time", "noon"], 2, "monotonic, relative, utc, local"),
-        (&["--type", "KEY_A"], 2, "use --code"),
-        (&["--code", "EV_KEY"], 2, "use --type"),
+        (&["--type", "KEY_A"], 2, "give it as code"),
+        (&["--code", "EV_KEY"], 2, "give it as type"),
         (&["--source", "me"], 2, "pid:N"),
         (&["--every", "0"], 2, "number of seconds above 0"),
         (

@@ -7,14 +7,17 @@ use std::fs;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use evq::Position;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::rule::{Action, Numbers, Rule, Wanted};
+use super::rule::{Action, Rule, Wanted};
+use crate::cli::filter::Filter;
 use crate::cli::watch::position;
+use crate::cli::whose::SourceWanted;
 
 /// What a file says.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,6 +58,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(5);
 /// Below the 90 s after which systemd kills by default.
 const STOP: Duration = Duration::from_secs(20);
+/// Whatever takes longer has no limit; clocks do not reach much further.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Where metrics are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,7 +135,7 @@ struct RuleTable {
     #[serde(rename = "code")]
     codes: Option<Spanned<Choice>>,
     #[serde(rename = "value")]
-    values: Option<Vec<i32>>,
+    values: Option<Spanned<Vec<i32>>>,
     run: Option<Spanned<Vec<String>>>,
     time_limit: Option<Spanned<String>>,
     append: Option<Spanned<PathBuf>>,
@@ -200,7 +205,7 @@ impl Config {
         let mut devices = Vec::new();
         for table in file.devices {
             let (span, path) = (table.path.span(), table.path.into_inner());
-            if !path.is_absolute() {
+            if !is_whole(&path) {
                 return wrong(&span, "give the whole path of a device, such as /dev/evq");
             }
             if !paths.insert(path.clone()) {
@@ -250,6 +255,9 @@ impl Config {
 
 impl RuleTable {
     fn checked(self, whole: Range<usize>, time_limit: Duration) -> Result<Rule, Wrong> {
+        if let (None, Some(limit)) = (&self.run, &self.time_limit) {
+            return wrong(&limit.span(), "only a rule with run has a limit of time");
+        }
         let action = match (self.run, self.append, self.log.map(Spanned::into_inner)) {
             (Some(run), None, None | Some(false)) => {
                 let (span, argv) = (run.span(), run.into_inner());
@@ -266,7 +274,7 @@ impl RuleTable {
                 Action::Run { argv, time_limit }
             }
             (None, Some(append), None | Some(false)) => {
-                if !append.get_ref().is_absolute() {
+                if !is_whole(append.get_ref()) {
                     return wrong(&append.span(), "give the whole path of a file");
                 }
                 Action::Append(append.into_inner())
@@ -277,16 +285,18 @@ impl RuleTable {
                 "a rule does one thing: run = [\"/PROGRAM\", …], append = \"/FILE\" or log = true",
             ),
         };
-        let types = self.types.map(|choice| numbers(choice, "type", find_type));
-        let codes = self.codes.map(|choice| numbers(choice, "code", find_code));
+        let values = self.values.map(some);
+        let source = self.source.map(source).transpose()?;
         Ok(Rule {
             name: self.name.into_inner(),
             wanted: Wanted {
                 device: self.device.map(Spanned::into_inner),
-                source: self.source.map(source).transpose()?,
-                types: types.transpose()?,
-                codes: codes.transpose()?,
-                values: self.values,
+                filter: Filter::new(
+                    numbers(self.types)?,
+                    numbers(self.codes)?,
+                    source.into_iter().collect(),
+                ),
+                values: values.transpose()?,
             },
             action,
         })
@@ -325,60 +335,66 @@ fn from(value: Spanned<FromValue>) -> Result<Position, Wrong> {
 
 fn duration(text: Spanned<String>) -> Result<Duration, Wrong> {
     match humantime::parse_duration(text.get_ref()) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Ok(duration) if !duration.is_zero() && duration <= LONGEST => Ok(duration),
         _ => wrong(
             &text.span(),
-            "give a time above 0 with its unit, such as \"500ms\" or \"2min\"",
+            "give a time above 0, and up to a year, with its unit, such as \"500ms\" or \"2min\"",
         ),
     }
 }
 
-fn source(text: Spanned<String>) -> Result<super::rule::SourceWanted, Wrong> {
-    text.get_ref().parse().or_else(|()| {
-        wrong(
-            &text.span(),
-            "give pid, pid:N, kernel, input, input:N, timer, timer:N or kernel:CLASS:ID, as watch prints it",
-        )
-    })
+fn source(text: Spanned<String>) -> Result<SourceWanted, Wrong> {
+    let parsed = text.get_ref().parse();
+    parsed.map_err(|message: &str| (Some(text.span()), message.into()))
 }
 
-fn numbers(
-    choice: Spanned<Choice>,
-    what: &str,
-    find: fn(&str) -> Option<u16>,
-) -> Result<Numbers, Wrong> {
+/// Numbers or names; none if nothing is said.
+fn numbers<T>(choice: Option<Spanned<Choice>>) -> Result<Vec<T>, Wrong>
+where
+    T: From<u16> + FromStr<Err = String>,
+{
+    let Some(choice) = choice else {
+        return Ok(Vec::new());
+    };
     let span = choice.span();
     let several = match choice.into_inner() {
         Choice::One(number) => vec![number],
         Choice::Several(numbers) => numbers,
     };
     let numbers = several.into_iter().map(|number| match number {
-        Number::Plain(number) => Ok(number),
-        Number::Name(name) => find(&name).ok_or_else(|| {
-            let message = format!(
-                "no {what} of an input event is called {name:?}; give a number or a name as watch prints it"
-            );
-            (Some(span.clone()), message)
-        }),
+        Number::Plain(number) => Ok(number.into()),
+        Number::Name(name) => name
+            .parse()
+            .map_err(|message| (Some(span.clone()), message)),
     });
-    numbers.collect()
+    some(Spanned::new(
+        span.clone(),
+        numbers.collect::<Result<_, _>>()?,
+    ))
 }
 
-fn find_type(name: &str) -> Option<u16> {
-    evq::input::Input::named(name).map(|(type_, _)| type_)
+/// A list that has something in it: nothing would match an empty one.
+fn some<T>(list: Spanned<Vec<T>>) -> Result<Vec<T>, Wrong> {
+    if list.get_ref().is_empty() {
+        return wrong(
+            &list.span(),
+            "give one at least, or leave it out to have all",
+        );
+    }
+    Ok(list.into_inner())
 }
 
-fn find_code(name: &str) -> Option<u16> {
-    evq::input::Input::named(name)?.1
+/// Whether a path could be opened, from wherever.
+fn is_whole(path: &Path) -> bool {
+    path.is_absolute() && !path.as_os_str().as_encoded_bytes().contains(&0)
 }
 
 fn listen(table: MetricsTable) -> Result<Listen, Wrong> {
     let text = table.listen.get_ref();
-    if let Some(path) = text.strip_prefix("unix:") {
-        return Ok(Listen::Unix(path.into()));
-    }
-    match text.parse::<SocketAddr>() {
-        Ok(address) if address.ip().is_loopback() => Ok(Listen::Tcp(address)),
+    let unix = text.strip_prefix("unix:").map(PathBuf::from);
+    match (unix, text.parse::<SocketAddr>()) {
+        (Some(path), _) if is_whole(&path) => Ok(Listen::Unix(path)),
+        (None, Ok(address)) if address.ip().is_loopback() => Ok(Listen::Tcp(address)),
         _ => wrong(
             &table.listen.span(),
             "give unix:/PATH of a socket, or a loopback address with a port: 127.0.0.1:9752",
@@ -393,4 +409,43 @@ fn place(text: &str, at: usize) -> (usize, usize) {
     let line = before.matches('\n').count() + 1;
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);
     (line, before[start..].chars().count() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use evq::Event;
+
+    use super::super::rule::Seen;
+    use super::*;
+
+    /// A name is of a code of one type; a number may be of any.
+    #[test]
+    fn rules_want_what_their_names_mean() {
+        let cases = [
+            ("code = \"KEY_POWER\"", [true, false, false]),
+            ("code = 116", [true, true, false]),
+            ("type = [\"EV_REL\", 7]", [false, true, false]),
+            (
+                "type = \"EV_KEY\"\ncode = [116, \"KEY_B\"]",
+                [true, false, true],
+            ),
+            ("source = \"pid\"", [false, true, false]),
+            ("value = [0, 1]", [true, false, false]),
+        ];
+        // KEY_POWER, a program's own 116, KEY_B
+        let events = [(1, 116, 0x8001_0000), (7, 116, 42), (1, 48, 0x8001_0000)];
+        let events = events.map(|(type_, code, source)| {
+            let data = if code == 116 { 1_i32 } else { 2 };
+            let event = Event::new(type_, code, &data.to_ne_bytes()).unwrap();
+            Seen::Queue(Event { source, ..event })
+        });
+        for (rule, wanted) in cases {
+            let text = format!(
+                "[[device]]\npath = \"/dev/evq\"\n[[rule]]\nname = \"x\"\nlog = true\n{rule}"
+            );
+            let config = Config::parse(&text).unwrap();
+            let is = |seen| config.rules[0].wanted.is("/dev/evq", seen);
+            assert_eq!(events.each_ref().map(is), wanted, "{rule}");
+        }
+    }
 }

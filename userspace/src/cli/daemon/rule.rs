@@ -5,14 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use evq::input::{Input, Stamped};
-use evq::{uapi, Event, Source};
+use evq::{Event, Source};
 
 use crate::cli::describe::describe;
-pub(super) use crate::cli::whose::SourceWanted;
+use crate::cli::filter::Filter;
 use crate::cli::{hex, json};
-
-/// Numbers of types or codes; few, and looked at in order.
-pub(super) type Numbers = Vec<u16>;
 
 /// A rule of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,9 +23,7 @@ pub(super) struct Rule {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub(super) device: Option<PathBuf>,
-    pub(super) source: Option<SourceWanted>,
-    pub(super) types: Option<Numbers>,
-    pub(super) codes: Option<Numbers>,
+    pub(super) filter: Filter,
     pub(super) values: Option<Vec<i32>>,
 }
 
@@ -125,23 +120,15 @@ impl Seen {
 impl Wanted {
     /// Whether `seen`, which came from `device`, is one of them.
     pub(super) fn is(&self, device: &str, seen: &Seen) -> bool {
-        let (type_, code) = seen.numbers();
-        let among = |numbers: &Option<Numbers>, number| {
-            numbers
+        let filtered = match seen {
+            Seen::Queue(event) => self.filter.wants_event(event),
+            Seen::Input(stamped) => self.filter.wants_input(stamped),
+        };
+        filtered
+            && self
+                .device
                 .as_ref()
-                .is_none_or(|numbers| numbers.contains(&number))
-        };
-        let from = |wanted: SourceWanted| match seen {
-            Seen::Queue(event) => wanted.is(event.source.into()),
-            // The device itself is the source.
-            Seen::Input(_) => wanted == SourceWanted::Class(uapi::CLASS_INPUT),
-        };
-        self.device
-            .as_ref()
-            .is_none_or(|wanted| wanted.as_os_str() == device)
-            && self.source.is_none_or(from)
-            && among(&self.types, type_)
-            && among(&self.codes, code)
+                .is_none_or(|wanted| wanted.as_os_str() == device)
             && self.values.as_ref().is_none_or(|values| {
                 seen.input()
                     .is_some_and(|input| values.contains(&input.value))

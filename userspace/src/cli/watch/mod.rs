@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `watch`: one line per event, from sources of any kind, by any mechanism.
 
-mod filter;
 mod hotplug;
 mod pieces;
 mod report;
@@ -18,8 +17,8 @@ use evq::{device, Position, StopSignals, Watcher};
 use nix::sys::signal::Signal;
 
 use super::exit::Exit;
+use super::filter::Filter;
 use super::output::{Clock, Output, Style};
-use filter::Filter;
 use hotplug::Hotplug;
 use session::{Limits, Session};
 use source::Spec;

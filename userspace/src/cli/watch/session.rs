@@ -12,11 +12,11 @@ use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 
-use super::filter::Filter;
 use super::hotplug::Hotplug;
 use super::report;
 use super::source::{is_absent, Buffers, Left, Spec, Watched};
 use crate::cli::exit::Exit;
+use crate::cli::filter::Filter;
 use crate::cli::output::{Flushed, Output};
 use crate::cli::tell::tell;
 

@@ -10,9 +10,9 @@ use evq::{AnyDevice, AnySource, Bytes, Event, Filled, Position, Timer};
 use nix::errno::Errno;
 use nix::time::{clock_gettime, ClockId};
 
-use super::filter::Filter;
 use super::hotplug::{Awaited, Hotplug};
 use super::pieces::Pieces;
+use crate::cli::filter::Filter;
 use crate::cli::output::Output;
 use crate::cli::row::Row;
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which events are printed.
+//! Which events are wanted, by `watch` and by the rules of the daemon.
 //!
-//! A queue is told as much of it as it understands, so that the others wake
-//! nobody; what it does not understand (codes, more than it has room for) is
-//! left out here. Either way they are no loss.
+//! `watch` tells a queue as much of it as that understands, so that the others
+//! wake nobody; what it does not understand (codes, more than it has room for)
+//! is left out here. Either way they are no loss.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -12,8 +12,8 @@ use evq::input::{Input, Stamped};
 use evq::uapi::{CLASS_INPUT, FILTER_MAX, SOURCE_KERNEL};
 use evq::{Event, Match, Queue, Source};
 
-use crate::cli::hex;
-use crate::cli::whose::SourceWanted;
+use super::hex;
+use super::whose::SourceWanted;
 
 /// A type, by its number or by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,18 @@ pub(super) struct Code {
     code: u16,
 }
 
+impl From<u16> for Type {
+    fn from(number: u16) -> Type {
+        Type(number)
+    }
+}
+
+impl From<u16> for Code {
+    fn from(code: u16) -> Code {
+        Code { type_: None, code }
+    }
+}
+
 const WANTED: &str =
     "give a number from 0 to 65535 (decimal, or hex with 0x), or a name as watch prints it";
 
@@ -34,12 +46,14 @@ impl FromStr for Type {
 
     fn from_str(text: &str) -> Result<Type, String> {
         if let Ok(number) = hex::number(text) {
-            return Ok(Type(number));
+            return Ok(number.into());
         }
         match Input::named(text) {
             Some((type_, None)) => Ok(Type(type_)),
-            Some((_, Some(_))) => Err(format!("{text} is a code: use --code")),
-            None => Err(format!("no type of input events is called that; {WANTED}")),
+            Some((_, Some(_))) => Err(format!("{text} is a code, not a type: give it as code")),
+            None => Err(format!(
+                "no type of an input event is called {text:?}; {WANTED}"
+            )),
         }
     }
 }
@@ -49,24 +63,19 @@ impl FromStr for Code {
 
     fn from_str(text: &str) -> Result<Code, String> {
         if let Ok(code) = hex::number(text) {
-            return Ok(Code { type_: None, code });
+            return Ok(code.into());
         }
         match Input::named(text) {
             Some((type_, Some(code))) => Ok(Code {
                 type_: Some(type_),
                 code,
             }),
-            Some((_, None)) => Err(format!("{text} is a type: use --type")),
-            None => Err(format!("no code of input events is called that; {WANTED}")),
+            Some((_, None)) => Err(format!("{text} is a type, not a code: give it as type")),
+            None => Err(format!(
+                "no code of an input event is called {text:?}; {WANTED}"
+            )),
         }
     }
-}
-
-/// Whose events, as clap takes it.
-pub(super) fn source(text: &str) -> Result<SourceWanted, String> {
-    text.parse().map_err(|()| {
-        "give pid:N, input:N, timer:N or kernel:CLASS:N, or only pid, input, timer or kernel".into()
-    })
 }
 
 /// What is wanted of queues and input devices; of each kind any of those that
@@ -86,11 +95,19 @@ pub(super) struct Filter {
 
     /// Only events of this source: pid:N, input:N, timer:N, kernel:CLASS:N, or
     /// any of a kind: pid, input, timer, kernel; may be repeated.
-    #[arg(long = "source", value_name = "SOURCE", value_parser = source)]
+    #[arg(long = "source", value_name = "SOURCE")]
     sources: Vec<SourceWanted>,
 }
 
 impl Filter {
+    pub(super) fn new(types: Vec<Type>, codes: Vec<Code>, sources: Vec<SourceWanted>) -> Filter {
+        Filter {
+            types,
+            codes,
+            sources,
+        }
+    }
+
     /// Whether somebody who asks knows what codes there will be.
     pub(super) fn names_codes(&self) -> bool {
         !self.codes.is_empty()
@@ -185,11 +202,11 @@ mod tests {
     use super::*;
 
     fn filter(types: &[&str], codes: &[&str], sources: &[&str]) -> Filter {
-        Filter {
-            types: types.iter().map(|text| text.parse().unwrap()).collect(),
-            codes: codes.iter().map(|text| text.parse().unwrap()).collect(),
-            sources: sources.iter().map(|text| source(text).unwrap()).collect(),
-        }
+        Filter::new(
+            types.iter().map(|text| text.parse().unwrap()).collect(),
+            codes.iter().map(|text| text.parse().unwrap()).collect(),
+            sources.iter().map(|text| text.parse().unwrap()).collect(),
+        )
     }
 
     fn event(type_: u16, code: u16, source: u32) -> Event {
@@ -259,10 +276,11 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         let type_error = |text: &str| text.parse::<Type>().unwrap_err();
-        assert!(type_error("KEY_A").contains("use --code"));
+        assert!(type_error("KEY_A").contains("give it as code"));
         assert!(type_error("65536").contains("0 to 65535"));
-        assert!("EV_KEY".parse::<Code>().unwrap_err().contains("use --type"));
-        assert!("KEY_".parse::<Code>().unwrap_err().contains("or a name"));
-        assert!(source("me").unwrap_err().contains("pid:N"));
+        let code_error = |text: &str| text.parse::<Code>().unwrap_err();
+        assert!(code_error("EV_KEY").contains("give it as type"));
+        assert!(code_error("KEY_").contains("or a name"));
+        assert!("me".parse::<SourceWanted>().unwrap_err().contains("pid:N"));
     }
 }
