@@ -76,6 +76,22 @@ fn a_good_file_is_accepted() {
     );
 }
 
+/// C6: nobody has to read the verdict.
+#[test]
+fn c6_a_reader_that_has_left_is_no_failure() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("daemon.toml");
+    fs::write(&path, GOOD).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_evdev-client"));
+    command.args(["daemon", "--check", "--config"]).arg(&path);
+    let output = command.stdout(writer).stderr(std::process::Stdio::piped());
+    let output = output.spawn().unwrap().wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), said.as_str()), (Some(0), ""));
+}
+
 /// Each of these in place of something good: where it is wrong, and what is said.
 #[test]
 fn what_is_wrong_is_named_with_its_place() {

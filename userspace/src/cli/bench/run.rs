@@ -19,6 +19,7 @@ use super::stats::Series;
 use super::subscribers::{self, State};
 use super::throughput;
 use super::{Args, Placement};
+use crate::cli::tell::tell;
 
 /// One event every so often while wake-ups are measured.
 const INTERVAL: Duration = Duration::from_millis(2);
@@ -85,7 +86,7 @@ pub(super) fn all(args: &Args) -> anyhow::Result<Results> {
 
     let time = Duration::from_millis(args.time.into());
     for round in 0..usize::from(args.rounds) {
-        eprintln!("evdev-client bench: round {} of {}", round + 1, args.rounds);
+        tell!("round {} of {}", round + 1, args.rounds);
         // Each round begins with another one: none is always the first after
         // something else.
         let begin = round % flows.len();

@@ -219,3 +219,34 @@ fn consume(takers: &mut [Box<dyn Taker>], shared: &Shared) -> anyhow::Result<()>
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::BorrowedFd;
+
+    use super::*;
+
+    /// The last record, posted while the consumer is on its way to take it.
+    struct Last<'s>(&'s Shared, usize);
+
+    impl Taker for Last<'_> {
+        fn take(&mut self) -> anyhow::Result<usize> {
+            self.0.stop.store(true, Ordering::Release);
+            let count = std::mem::take(&mut self.1);
+            anyhow::ensure!(count > 0, "waits for a record that nobody posts");
+            Ok(count)
+        }
+
+        fn fd(&self) -> BorrowedFd<'_> {
+            unreachable!("nobody polls it")
+        }
+    }
+
+    #[test]
+    fn the_last_record_may_come_between_two_looks() {
+        let shared: &'static Shared = Box::leak(Box::default());
+        shared.posted.store(1, Ordering::Release);
+        consume(&mut [Box::new(Last(shared, 1))], shared).unwrap();
+        assert_eq!(shared.taken.load(Ordering::Acquire), 1);
+    }
+}

@@ -11,7 +11,7 @@ mod rule;
 mod serve;
 mod service;
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -75,12 +75,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         }
     };
     if args.check {
-        println!(
+        writeln!(
+            std::io::stdout(),
             "{}: {} devices, {} rules",
             args.config.display(),
             config.devices.len(),
             config.rules.len()
-        );
+        )?;
         return Ok(Exit::Done);
     }
     if !args.via.drains() {
