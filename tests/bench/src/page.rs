@@ -77,9 +77,8 @@ fn write(results: &Results, text: &mut String) -> fmt::Result {
             "| {} | {} | {} |",
             row.peer, row.mechanism, row.placement
         )?;
-        let due = row.due;
-        for nanos in [due.p50, due.p90, due.p99, due.p999, due.max] {
-            write!(text, " {:.1} |", nanos as f64 / 1e3)?;
+        for micros in row.due.micros() {
+            write!(text, " {micros:.1} |")?;
         }
         writeln!(text)?;
     }

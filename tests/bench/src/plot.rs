@@ -52,13 +52,7 @@ fn wakeup(results: &Results, path: &Path) -> anyhow::Result<()> {
         ("seqpacket", "epoll"),
         ("mqueue", "epoll"),
     ];
-    let points = |due: Percentiles| {
-        let values = [due.p50, due.p90, due.p99, due.p999, due.max];
-        (0..)
-            .zip(values)
-            .map(|(at, nanos)| (f64::from(at), nanos as f64 / 1e3))
-            .collect()
-    };
+    let points = |due: Percentiles| (0..).map(f64::from).zip(due.micros()).collect();
     let lines = shown.iter().filter_map(|(peer, mechanism)| {
         let row = results.latency.iter().find(|row| {
             row.peer == *peer && row.mechanism == *mechanism && row.placement == "cross-cpu"

@@ -76,6 +76,13 @@ pub(crate) struct Percentiles {
     pub(crate) max: u64,
 }
 
+impl Percentiles {
+    /// In microseconds, the smallest first.
+    pub(crate) fn micros(self) -> [f64; 5] {
+        [self.p50, self.p90, self.p99, self.p999, self.max].map(|nanos| nanos as f64 / 1e3)
+    }
+}
+
 #[derive(Deserialize)]
 pub(crate) struct Drain {
     pub(crate) peer: String,
