@@ -15,6 +15,18 @@ Exit status:
   5      events were lost, and --fail-on-loss was given
   128+N  ended by signal N: 130 for SIGINT (Ctrl-C), 143 for SIGTERM";
 
+/// What ends a command, by way of its loop.
+pub(super) const ENDING: [Signal; 2] = [Signal::SIGINT, Signal::SIGTERM];
+
+/// These, and what else is a matter of the loop in what runs for long.
+pub(super) const STEERING: [Signal; 5] = [
+    Signal::SIGINT,
+    Signal::SIGTERM,
+    Signal::SIGHUP,
+    Signal::SIGUSR1,
+    Signal::SIGCHLD,
+];
+
 /// How the command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {

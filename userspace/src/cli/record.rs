@@ -11,7 +11,7 @@ use evq::via::Kind;
 use evq::{device, Event, Filled, Position, Queue, StopSignals, Token, Watcher};
 use nix::sys::signal::{SigSet, Signal};
 
-use super::exit::Exit;
+use super::exit::{Exit, ENDING};
 use super::watch::{duration, kinds, position};
 use crate::cli::tell::tell;
 
@@ -80,7 +80,7 @@ enum Sync {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let stop = StopSignals::new(&[Signal::SIGINT, Signal::SIGTERM])?;
+    let stop = StopSignals::new(&ENDING)?;
     // A file that may not grow any more is an error of write(2), with a message.
     SigSet::from(Signal::SIGXFSZ).thread_block()?;
     let mut watcher = Watcher::new(args.via)?;

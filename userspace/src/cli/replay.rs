@@ -9,9 +9,8 @@ use evq::device::BATCH;
 use evq::recording::{Item, Reader};
 use evq::via::Kind;
 use evq::{Event, Options, Queue, StopSignals, Token, Watcher};
-use nix::sys::signal::Signal;
 
-use super::exit::Exit;
+use super::exit::{Exit, ENDING};
 use super::output::{Clock, Flushed, Output};
 use super::row::Row;
 use super::Format;
@@ -74,7 +73,7 @@ impl Speed {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     // From here on a signal ends this between two events, with the count told.
-    let stop = StopSignals::new(&[Signal::SIGINT, Signal::SIGTERM])?;
+    let stop = StopSignals::new(&ENDING)?;
     let mut watcher = Watcher::new(Kind::Poll)?;
     let stop_token = watcher.also(&stop, "the signalfd")?;
     let reader = Reader::open(&args.file)?;

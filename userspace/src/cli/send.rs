@@ -11,9 +11,8 @@ use evq::device::{self, BATCH};
 use evq::via::Kind;
 use evq::{Event, Options, Queue, StopSignals, Token, Watcher};
 use nix::errno::Errno;
-use nix::sys::signal::Signal;
 
-use super::exit::Exit;
+use super::exit::{Exit, ENDING};
 use super::hex;
 use super::script::Script;
 use crate::cli::tell::tell;
@@ -65,7 +64,7 @@ fn payload(text: &str) -> Result<Payload, String> {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     // From here on a signal ends this between two batches, with the count told.
-    let stop = StopSignals::new(&[Signal::SIGINT, Signal::SIGTERM])?;
+    let stop = StopSignals::new(&ENDING)?;
     let mut watcher = Watcher::new(Kind::Poll)?;
     let stop_token = watcher.also(&stop, "the signalfd")?;
     let queue = Options::new().read(false).write(true).open(&args.device)?;

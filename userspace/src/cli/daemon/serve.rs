@@ -18,7 +18,7 @@ use super::http::Server;
 use super::metrics::{ByDevice, ByRule, Metrics};
 use super::rule::{Action, Rule, Seen};
 use super::service::{self, Kept};
-use crate::cli::exit::Exit;
+use crate::cli::exit::{Exit, STEERING};
 
 /// Reads of one device before the others get their turn.
 const TURN: usize = 16;
@@ -28,13 +28,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Runs until it is told to stop.
 pub(super) fn run(path: &Path, via: Kind, config: Config) -> anyhow::Result<Exit> {
     // Before anything else: from here on, a signal ends this by the loop.
-    let signals = StopSignals::new(&[
-        Signal::SIGINT,
-        Signal::SIGTERM,
-        Signal::SIGHUP,
-        Signal::SIGUSR1,
-        Signal::SIGCHLD,
-    ])?;
+    let signals = StopSignals::new(&STEERING)?;
     let mut kept = Kept::take();
     let mut watcher = Watcher::new(via)?;
     let signals_token = watcher.also(&signals, "the signalfd")?;

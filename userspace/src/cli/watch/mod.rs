@@ -14,9 +14,8 @@ use anyhow::bail;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use evq::via::Kind;
 use evq::{device, Position, StopSignals, Watcher};
-use nix::sys::signal::Signal;
 
-use super::exit::Exit;
+use super::exit::{Exit, STEERING};
 use super::filter::Filter;
 use super::output::{Clock, Output, Style};
 use hotplug::Hotplug;
@@ -158,13 +157,7 @@ impl Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     // Before anything else: from here on, a signal is a matter of the loop.
-    let signals = StopSignals::new(&[
-        Signal::SIGINT,
-        Signal::SIGTERM,
-        Signal::SIGHUP,
-        Signal::SIGUSR1,
-        Signal::SIGCHLD,
-    ])?;
+    let signals = StopSignals::new(&STEERING)?;
     let watcher = Watcher::new(args.via)?;
     if !args.via.drains() {
         let limits = [
