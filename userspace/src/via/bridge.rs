@@ -207,7 +207,9 @@ impl Slot {
 
     /// Takes all wake-ups back. To be done before the sources are read (U16).
     pub(super) fn clear(&self) -> Result<()> {
-        let mut buffer = [0_u8; 4096];
+        // A wake-up is 8 bytes, and there are hardly more than one: a larger buffer
+        // would cost more to zero than all the rest of this.
+        let mut buffer = [0_u8; 64];
         loop {
             match nix::unistd::read(self.as_fd(), &mut buffer) {
                 Ok(count) if count == buffer.len() => {}

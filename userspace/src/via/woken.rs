@@ -104,18 +104,12 @@ impl<W: Wake> Via for Woken<W> {
         let mut events = [EpollEvent::empty(); 16];
         let timeout = EpollTimeout::try_from(millis(timeout)).unwrap_or(EpollTimeout::MAX);
         let count = match self.epoll.wait(&mut events, timeout) {
-            Ok(count) => count,
-            // SIGIO itself does this, whatever SA_RESTART says (U17).
-            Err(Errno::EINTR) => 0,
-            Err(errno) => {
-                let (action, name) = ("wait with", "epoll".into());
-                return Err(Error::System {
-                    action,
-                    name,
-                    errno,
-                });
-            }
-        };
+            // SIGIO itself does this, whatever SA_RESTART says (U17). If it was that,
+            // its wake-up is there now, and SIGIO blocked until the next wait.
+            Err(Errno::EINTR) => self.epoll.wait(&mut events, EpollTimeout::ZERO),
+            result => result,
+        }
+        .map_err(Error::system("wait with", "epoll"))?;
         for event in &events[..count] {
             if event.data() == WAKE {
                 self.wake.clear()?;
