@@ -21,7 +21,7 @@ unexport MAKEFLAGS MFLAGS
 # The lanes of "make prove", those that take longest last.
 PROVE := --miri --parsers --dkms --vm=stock --vm=rt --checkers --vm=debug
 
-.PHONY: help demo test prove mutants bench icount icount-baseline shell module client man packages gdb lint fmt clean distclean setup kernel vm-module
+.PHONY: help demo test prove mutants bench icount icount-baseline profile shell module client man packages gdb lint fmt clean distclean setup kernel vm-module
 
 help: ## this list
 	@printf 'make TARGET [KERNEL=stock|rt|tiny|debug|/tree] [KDIR=/tree]\n\n'
@@ -48,6 +48,9 @@ icount: vm-module client ## guest instructions for a post, a read, a wake-up, be
 
 icount-baseline: vm-module client ## makes those of now the ones of before
 	@qemu/icount baseline
+
+profile: vm-module client ## the functions that those instructions are spent in
+	@qemu/profile
 
 shell: vm-module client ## a shell in the virtual machine
 	@qemu/run --kernel $(KERNEL)

@@ -79,6 +79,7 @@ fn probe(kernel: &Kernel, folder: &Path) -> anyhow::Result<()> {
         memory: 512,
         accel: Accel::Kvm,
         icount: false,
+        trace: None,
         gdb: None,
         messages: folder.join("probe-qemu.log"),
     };

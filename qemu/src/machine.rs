@@ -62,6 +62,8 @@ pub struct Hardware {
     pub accel: Accel,
     /// Whether the clock counts instructions; TCG and one processor only.
     pub icount: bool,
+    /// Where instructions go that are recorded; without it QEMU's own messages.
+    pub trace: Option<PathBuf>,
     /// Socket for gdb, which QEMU makes.
     pub gdb: Option<PathBuf>,
     /// Where QEMU's own messages go.
@@ -142,6 +144,9 @@ impl Machine {
             .arg(format!("socket,id=fast,fd={}", fast_data_end.as_raw_fd()))
             .args(["-device", "virtio-serial-pci", "-device"])
             .arg(format!("virtserialport,chardev=fast,name={VIRTIO_PORT}"));
+        if let Some(file) = &hardware.trace {
+            command.arg("-D").arg(file);
+        }
         if let Some(socket) = &hardware.gdb {
             command
                 .args([
@@ -238,8 +243,9 @@ fn kernel_arguments(hardware: &Hardware) -> String {
         arguments.push_str(" nokaslr");
     }
     if hardware.icount {
-        // Nothing by chance, and no calibration of a clock against another.
-        arguments.push_str(" norandmaps tsc_early_khz=1000000 tsc=reliable");
+        // Nothing by chance, no calibration of a clock against another, and no
+        // tests of ciphers that run for seconds beside the command.
+        arguments.push_str(" norandmaps tsc_early_khz=1000000 tsc=reliable cryptomgr.notests");
     }
     if !hardware.append.is_empty() {
         arguments.push(' ');

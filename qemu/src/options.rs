@@ -59,6 +59,11 @@ pub struct Options {
     #[arg(long, conflicts_with = "smp")]
     pub icount: bool,
 
+    /// Where each instruction of the guest goes, a line each, while it is
+    /// recorded (vm-ctl trace on|off)
+    #[arg(long, value_name = "FILE", requires = "icount")]
+    pub trace: Option<PathBuf>,
+
     /// Leaves out the project's modules and evdev-client
     #[arg(long)]
     pub no_evq: bool,
@@ -117,6 +122,12 @@ mod tests {
         let options = Options::parse_from(["run", "--smp", "1", "ls", "-l", "--smp"]);
         assert_eq!(options.smp, 1);
         assert_eq!(options.command, ["ls", "-l", "--smp"]);
+    }
+
+    #[test]
+    fn instructions_are_recorded_only_where_they_are_counted() {
+        assert!(Options::try_parse_from(["run", "--trace", "file", "true"]).is_err());
+        assert!(Options::try_parse_from(["run", "--icount", "--trace", "file", "true"]).is_ok());
     }
 
     #[test]

@@ -71,8 +71,25 @@ impl Qmp {
             ["down", key] => self.key(key, true),
             ["up", key] => self.key(key, false),
             ["nmi"] => self.execute("inject-nmi", &json!({})).map(drop),
-            _ => bail!("wanted 'down KEY', 'up KEY' or 'nmi', not {words:?}"),
+            ["trace", "on"] => {
+                self.monitor("singlestep on")?;
+                self.monitor("log exec,nochain")
+            }
+            ["trace", "off"] => {
+                self.monitor("log none")?;
+                self.monitor("singlestep off")
+            }
+            _ => bail!("wanted 'down KEY', 'up KEY', 'nmi' or 'trace on|off', not {words:?}"),
         }
+    }
+
+    /// Runs a command of the monitor for people; those that are used here say
+    /// nothing unless they fail.
+    fn monitor(&mut self, line: &str) -> anyhow::Result<()> {
+        let said = self.execute("human-monitor-command", &json!({ "command-line": line }))?;
+        let said = said.as_str().unwrap_or("no text").trim();
+        ensure!(said.is_empty(), "{line}: {said}");
+        Ok(())
     }
 
     fn key(&mut self, key: &str, down: bool) -> anyhow::Result<()> {
@@ -113,9 +130,14 @@ mod tests {
                     stream.write_all(format!("{answer}\n").as_bytes()).unwrap();
                 }
             }
+            if !answers.is_empty() {
+                sent.extend(lines.map_while(Result::ok));
+            }
             sent
         });
-        let result = Qmp::new(ours).unwrap().request(words);
+        let mut qmp = Qmp::new(ours).unwrap();
+        let result = qmp.request(words);
+        drop(qmp);
         (result, qemu.join().unwrap())
     }
 
@@ -134,6 +156,25 @@ mod tests {
     fn a_refusal_has_the_words_of_qemu() {
         let (result, _) = talk(&["{\"error\": {\"desc\": \"no such key\"}}"], "up what");
         assert_eq!(result.unwrap_err().to_string(), "no such key");
+    }
+
+    #[test]
+    fn a_trace_is_an_instruction_a_line_and_what_the_monitor_says_is_why_not() {
+        let (result, sent) = talk(&["{\"return\": \"\"}", "{\"return\": \"\"}"], "trace on");
+        result.unwrap();
+        let lines = sent[1..].iter().map(|line| {
+            let command: Value = serde_json::from_str(line).unwrap();
+            command["arguments"]["command-line"].clone()
+        });
+        assert_eq!(
+            lines.collect::<Vec<_>>(),
+            ["singlestep on", "log exec,nochain"]
+        );
+        let (result, _) = talk(
+            &["{\"return\": \"unknown command: 'log'\\r\\n\"}"],
+            "trace off",
+        );
+        assert!(result.unwrap_err().to_string().contains("unknown command"));
     }
 
     #[test]

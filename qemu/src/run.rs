@@ -73,6 +73,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
         memory: options.memory,
         accel,
         icount: options.icount,
+        trace: options.trace.clone(),
         gdb: options.gdb.then(|| folder.join("gdb.sock")),
         messages: folder.join("qemu.log"),
     };

@@ -22,6 +22,7 @@ Usage: vm-ctl key CHORD...   press and release keys of the emulated keyboard
        vm-ctl down KEY       press a key and hold it
        vm-ctl up KEY         release it
        vm-ctl nmi            raise a non-maskable interrupt
+       vm-ctl trace on|off   record each instruction, see qemu/run --trace
 
 KEY is a name of QEMU (QKeyCode): a, 1, shift, ret, spc, f1 ... A CHORD is keys
 joined by '-': shift-a presses shift, presses a, releases a, releases shift.
@@ -52,6 +53,7 @@ pub(crate) fn main() -> ExitCode {
         ["down", key] => steps(&[Step::Down(key)], patient),
         ["up", key] => steps(&[Step::Up(key)], patient),
         ["nmi"] => steps(&[Step::Nmi], false),
+        ["trace", on @ ("on" | "off")] => steps(&[Step::Trace(on)], false),
         _ => {
             eprint!("{HELP}");
             return ExitCode::from(2);
@@ -71,6 +73,7 @@ enum Step<'a> {
     Down(&'a str),
     Up(&'a str),
     Nmi,
+    Trace(&'a str),
 }
 
 fn press(chords: &[&str], patient: bool) -> anyhow::Result<()> {
@@ -102,6 +105,7 @@ fn steps(steps: &[Step<'_>], patient: bool) -> anyhow::Result<()> {
             Step::Down(key) => (format!("down {key}"), Some(1)),
             Step::Up(key) => (format!("up {key}"), Some(0)),
             Step::Nmi => ("nmi".to_owned(), None),
+            Step::Trace(on) => (format!("trace {on}"), None),
         };
         (&stream)
             .write_all(format!("{words}\n").as_bytes())

@@ -5,10 +5,13 @@
 //! `evq-bench instructions RESULTS BASELINE MADE-WITH` compares a run under
 //! `-icount` with that of before and fails if something has become dearer;
 //! `evq-bench baseline RESULTS BASELINE MADE-WITH` makes it the one of before.
+//! `evq-bench profile TRACE STRETCHES RESULTS PAGE MADE-WITH` says which functions
+//! take how many of the instructions that were recorded.
 
 mod instructions;
 mod page;
 mod plot;
+mod profile;
 mod results;
 
 use std::fs;
@@ -20,7 +23,8 @@ use instructions::Instructions;
 use results::Results;
 
 const USAGE: &str = "evq-bench page RESULTS DIRECTORY, or
-evq-bench instructions|baseline RESULTS BASELINE MADE-WITH";
+evq-bench instructions|baseline RESULTS BASELINE MADE-WITH, or
+evq-bench profile TRACE STRETCHES RESULTS PAGE MADE-WITH";
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -35,6 +39,13 @@ fn main() -> anyhow::Result<()> {
             let text = serde_json::to_string_pretty(&is)? + "\n";
             fs::write(baseline, text).with_context(|| format!("cannot write {baseline}"))
         }
+        ["profile", trace, stretches, to, page, made_with] => profile::make(
+            trace.as_ref(),
+            &read(stretches.as_ref())?,
+            to.as_ref(),
+            page.as_ref(),
+            made_with,
+        ),
         _ => bail!("{USAGE}"),
     }
 }

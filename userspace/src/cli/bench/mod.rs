@@ -11,6 +11,7 @@ mod ratios;
 mod results;
 mod run;
 mod stats;
+mod stretch;
 mod subscribers;
 mod throughput;
 
@@ -50,6 +51,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     timer: Option<PathBuf>,
 
+    /// Instead of all that: what `make profile` records.
+    #[arg(long, hide = true)]
+    stretches: bool,
+
     /// How to print: a table, or all there is to know.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -73,6 +78,10 @@ fn give_up(error: &anyhow::Error) -> ! {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    if args.stretches {
+        stretch::all()?;
+        return Ok(Exit::Done);
+    }
     let results = run::all(args)?;
     let text = match args.format {
         Format::Json => format!("{}\n", serde_json::to_string_pretty(&results)?),
