@@ -21,6 +21,7 @@ mod glue {
 }
 
 mod account;
+mod buffer;
 // Miri cannot switch stacks, as loom does, nor run a compiler.
 #[cfg(not(miri))]
 mod exhaustive;
