@@ -96,6 +96,8 @@ pub(crate) struct Queue {
     choosing: Mutex<()>,
     refused: Atomic<u64>,
     subscribers: Atomic<u64>,
+    /// Files that have been opened so far.
+    opened: Atomic<u64>,
 }
 
 impl Queue {
@@ -118,6 +120,7 @@ impl Queue {
                 choosing <- new_mutex!((), "evq_choosing"),
                 refused: Atomic::new(0),
                 subscribers: Atomic::new(0),
+                opened: Atomic::new(0),
             }),
             GFP_KERNEL,
         )
@@ -235,16 +238,27 @@ impl Queue {
 }
 
 /// A queue, counted as one of its open files.
-pub(crate) struct Subscription(Arc<Queue>);
+pub(crate) struct Subscription {
+    queue: Arc<Queue>,
+    number: u64,
+}
 
 impl Subscription {
     /// Fails with `EBUSY` if there are [`SUBSCRIBERS_MAX`] already.
     pub(crate) fn new(queue: &Arc<Queue>) -> Result<Self> {
-        let subscription = Self(queue.clone());
+        let subscription = Self {
+            queue: queue.clone(),
+            number: queue.opened.fetch_add(1, Relaxed).wrapping_add(1),
+        };
         if queue.subscribers.fetch_add(1, Relaxed) >= SUBSCRIBERS_MAX {
             return Err(EBUSY);
         }
         Ok(subscription)
+    }
+
+    /// What no other open file of the queue has, or has had.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 }
 
@@ -252,13 +266,13 @@ impl Deref for Subscription {
     type Target = Queue;
 
     fn deref(&self) -> &Queue {
-        &self.0
+        &self.queue
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.0.subscribers.fetch_add(u64::MAX, Relaxed);
+        self.queue.subscribers.fetch_add(u64::MAX, Relaxed);
     }
 }
 

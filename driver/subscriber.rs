@@ -483,6 +483,7 @@ impl FileOperations for Subscriber {
         seq_print!(file, "evq-subscribers:\t{}\n", info.subscribers);
         seq_print!(file, "evq-wakeups:\t{}\n", info.wakeups);
         seq_print!(file, "evq-signals:\t{}\n", info.signals);
+        seq_print!(file, "evq-file:\t{}\n", self.queue.number());
         seq_print!(file, "evq-next:\t{}\n", info.next);
         seq_print!(file, "evq-delivered:\t{}\n", info.delivered);
         seq_print!(file, "evq-lost:\t{}\n", info.lost);

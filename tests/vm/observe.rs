@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::fcntl::OFlag;
 use nix::mount::{mount, MsFlags};
@@ -54,7 +54,20 @@ fn fdinfo_is_the_state_of_the_subscriber() {
         );
     }
     assert_eq!(told["flags"], "0x0");
-    assert_eq!(told.len(), expected.len() + 1, "{told:?}");
+    assert_eq!(told.len(), expected.len() + 2, "{told:?}");
+}
+
+/// F4: a duplicate is the same open file, another open is not; and a number is
+/// not used again.
+#[test]
+fn fdinfo_tells_open_files_apart() {
+    let file = |fd: &OwnedFd| fdinfo(fd)["file"].parse::<u64>().expect("a number");
+    let fd = open_nonblock();
+    let first = file(&fd);
+    assert_eq!(file(&fd.try_clone().expect("dup")), first);
+    let other = file(&open_nonblock());
+    assert!(other > first, "{other} after {first}");
+    assert!(file(&open_nonblock()) > other, "{other} is closed");
 }
 
 /// W2: who may only post learns nothing of the traffic.

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::pty::{openpty, Winsize};
 use nix::sys::signal::{kill, Signal};
@@ -94,6 +94,26 @@ fn who_does_not_keep_up_is_told() {
         watch.signal(Signal::SIGTERM);
         watch.end();
     }
+}
+
+/// F4: however many descriptors there are of an open file, it is one subscriber,
+/// and the same one when the first of them is closed.
+#[test]
+fn an_open_file_is_shown_once() {
+    let fd = open_nonblock();
+    post(open_rw(), &[record(1)]);
+    assert_eq!(drain(&fd).len(), 1);
+    let dup = fd.try_clone().expect("dup");
+    let shown = |fd: &OwnedFd| {
+        let ended = run(&["top", "--stream", "json", "-n", "1"]);
+        let row = format!("{{\"pid\":{},\"fd\":{},", Pid::this(), fd.as_raw_fd());
+        let (_, rest) = ended.lines[0].split_once(&row)?;
+        Some(field(rest, "delivered").to_owned())
+    };
+    assert_eq!(shown(&dup), None);
+    assert_eq!(shown(&fd).as_deref(), Some("1"));
+    drop(fd);
+    assert_eq!(shown(&dup).as_deref(), Some("1"));
 }
 
 /// Reads what is drawn until it has this text.

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::super::json;
 use super::age::{self, Ages, Percentiles};
-use super::sample::{subscribers, Id, Subscriber};
+use super::sample::{subscribers, FileNumber, Subscriber};
 
 /// One look, in numbers; a line of `--stream json`, which docs/top.schema.json
 /// describes. Rates are per second since the look before, and null in the first
@@ -70,7 +70,7 @@ pub(super) struct Row {
 struct Look {
     time_ns: u64,
     info: Info,
-    subscribers: HashMap<Id, Subscriber>,
+    subscribers: HashMap<FileNumber, Subscriber>,
 }
 
 /// A queue, and the looks at it that matter.
@@ -105,7 +105,7 @@ impl Account {
         let look = Look {
             time_ns,
             info: self.queue.info()?,
-            subscribers: found.into_iter().map(|found| (found.id, found)).collect(),
+            subscribers: found,
         };
         self.ages.add(&look.subscribers);
         let (name, last) = (self.queue.name(), self.last.as_ref());
@@ -130,8 +130,8 @@ fn view(device: &str, look: &Look, last: Option<&Look>, base: &Look, ages: &Ages
     let count = |field: fn(&Info) -> u64| since(field(&base.info), field(info));
     let mut subscribers: Vec<_> = look
         .subscribers
-        .values()
-        .map(|subscriber| row(subscriber, look, last, base, ages))
+        .iter()
+        .map(|(file, now)| row(*file, now, look, last, base, ages))
         .collect();
     // The most unhappy first.
     subscribers.sort_by_key(|row| std::cmp::Reverse((row.lost, row.behind, row.pid, row.fd)));
@@ -156,17 +156,24 @@ fn view(device: &str, look: &Look, last: Option<&Look>, base: &Look, ages: &Ages
     }
 }
 
-fn row(now: &Subscriber, look: &Look, last: Option<&Look>, base: &Look, ages: &Ages) -> Row {
-    let before = last.and_then(|last| Some((last, last.subscribers.get(&now.id)?)));
+fn row(
+    file: FileNumber,
+    now: &Subscriber,
+    look: &Look,
+    last: Option<&Look>,
+    base: &Look,
+    ages: &Ages,
+) -> Row {
+    let before = last.and_then(|last| Some((last, last.subscribers.get(&file)?)));
     let rate = |field: fn(&Subscriber) -> u64| {
         let (last, before) = before?;
         per_second(look.time_ns - last.time_ns, field(before), field(now))
     };
-    let base = base.subscribers.get(&now.id);
+    let base = base.subscribers.get(&file);
     let count = |field: fn(&Subscriber) -> u64| since(base.map_or(0, field), field(now));
     Row {
-        pid: now.id.pid,
-        fd: now.id.fd,
+        pid: now.pid,
+        fd: now.fd,
         command: now.command.clone(),
         behind: now.behind,
         delivered: count(|subscriber| subscriber.delivered),
@@ -175,12 +182,11 @@ fn row(now: &Subscriber, look: &Look, last: Option<&Look>, base: &Look, ages: &A
         lost_per_s: rate(|subscriber| subscriber.lost),
         skipped: count(|subscriber| subscriber.skipped),
         age_ns: now.age_ns,
-        ages: ages.of(now.id),
+        ages: ages.of(file),
     }
 }
 
-/// The difference; or all of it where the count has begun anew, by a seek or
-/// because the number belongs to another file now.
+/// The difference; or all of it where the count has begun anew, by a seek.
 fn since(before: u64, now: u64) -> u64 {
     now.checked_sub(before).unwrap_or(now)
 }
@@ -195,10 +201,10 @@ fn per_second(elapsed_ns: u64, before: u64, now: u64) -> Option<f64> {
 pub(super) mod tests {
     use super::*;
 
-    fn subscriber(fd: u32, delivered: u64, lost: u64) -> (Id, Subscriber) {
-        let id = Id { pid: 42, fd };
+    fn subscriber(fd: u32, delivered: u64, lost: u64) -> (FileNumber, Subscriber) {
         let subscriber = Subscriber {
-            id,
+            pid: 42,
+            fd,
             command: "reader".into(),
             next: delivered + lost + 1,
             behind: 3,
@@ -207,7 +213,7 @@ pub(super) mod tests {
             lost,
             skipped: 0,
         };
-        (id, subscriber)
+        (fd.into(), subscriber)
     }
 
     fn look(seconds: u64, posted: u64, subscribers: &[(u32, u64, u64)]) -> Look {

@@ -8,7 +8,7 @@ use evq::{Event, Filled, Position, Queue};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::sample::{Id, Subscriber};
+use super::sample::{FileNumber, Subscriber};
 
 /// Ages at the looks so far, in nanoseconds. One that had read everything has
 /// an age of 0.
@@ -21,22 +21,22 @@ pub(super) struct Percentiles {
 /// The ages of those that are there.
 #[derive(Debug, Default)]
 pub(super) struct Ages {
-    of: HashMap<Id, Histogram<u64>>,
+    of: HashMap<FileNumber, Histogram<u64>>,
 }
 
 impl Ages {
     /// Takes a look into account, and forgets those that have gone.
-    pub(super) fn add(&mut self, subscribers: &HashMap<Id, Subscriber>) {
-        self.of.retain(|id, _| subscribers.contains_key(id));
-        for (id, subscriber) in subscribers {
-            let of = self.of.entry(*id).or_insert_with(histogram);
+    pub(super) fn add(&mut self, subscribers: &HashMap<FileNumber, Subscriber>) {
+        self.of.retain(|file, _| subscribers.contains_key(file));
+        for (file, subscriber) in subscribers {
+            let of = self.of.entry(*file).or_insert_with(histogram);
             // It grows as needed.
             let _ = of.record(subscriber.age_ns);
         }
     }
 
-    pub(super) fn of(&self, id: Id) -> Percentiles {
-        self.of.get(&id).map(percentiles).unwrap_or_default()
+    pub(super) fn of(&self, file: FileNumber) -> Percentiles {
+        self.of.get(&file).map(percentiles).unwrap_or_default()
     }
 
     /// Of all of them together.
@@ -68,10 +68,14 @@ fn percentiles(of: &Histogram<u64>) -> Percentiles {
 
 /// Fills in the ages at this time. `queue` does not block; where it stands does
 /// not matter.
-pub(super) fn fill_in(queue: &Queue, time_ns: u64, subscribers: &mut [Subscriber]) {
+pub(super) fn fill_in(
+    queue: &Queue,
+    time_ns: u64,
+    subscribers: &mut HashMap<FileNumber, Subscriber>,
+) {
     // Many may wait for the same one.
     let mut posted = HashMap::new();
-    for subscriber in subscribers.iter_mut().filter(|one| one.behind > 0) {
+    for subscriber in subscribers.values_mut().filter(|one| one.behind > 0) {
         let next = subscriber.next;
         let then = *posted.entry(next).or_insert_with(|| time_of(queue, next));
         // It may have been posted since the look began.
@@ -93,19 +97,12 @@ fn time_of(queue: &Queue, seq: u64) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn one(fd: u32, age_ns: u64) -> (Id, Subscriber) {
-        let id = Id { pid: 1, fd };
+    fn one(file: FileNumber, age_ns: u64) -> (FileNumber, Subscriber) {
         let subscriber = Subscriber {
-            id,
-            command: String::new(),
-            next: 1,
-            behind: 1,
-            delivered: 0,
-            lost: 0,
-            skipped: 0,
             age_ns,
+            ..Subscriber::default()
         };
-        (id, subscriber)
+        (file, subscriber)
     }
 
     #[test]
@@ -115,7 +112,7 @@ mod tests {
             let age = if look < 98 { 0 } else { 1_000_000 };
             ages.add(&HashMap::from([one(3, age), one(4, 1000)]));
         }
-        let [three, four] = [3, 4].map(|fd| ages.of(Id { pid: 1, fd }));
+        let [three, four] = [3, 4].map(|file| ages.of(file));
         assert_eq!(three.age_p50_ns, 0);
         assert!(
             (990_000..1_010_000).contains(&three.age_p99_ns),
@@ -124,7 +121,7 @@ mod tests {
         assert!((990..1010).contains(&four.age_p50_ns), "{four:?}");
         assert!(ages.of_all().age_p50_ns <= four.age_p50_ns);
         ages.add(&HashMap::from([one(4, 1000)]));
-        assert_eq!(ages.of(Id { pid: 1, fd: 3 }), Percentiles::default());
+        assert_eq!(ages.of(3), Percentiles::default());
         ages.clear();
         assert_eq!(ages.of_all(), Percentiles::default());
     }

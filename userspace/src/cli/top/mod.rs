@@ -14,10 +14,9 @@ use anyhow::bail;
 use evq::device::DEFAULT_PATH;
 use evq::via::Kind;
 use evq::{StopSignals, Watcher};
-use nix::sys::signal::Signal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 
-use super::exit::Exit;
+use super::exit::{Exit, ENDING};
 use super::json;
 use super::watch::duration;
 use account::Account;
@@ -25,8 +24,8 @@ use screen::Screen;
 
 /// Show rates, fill and losses of queues, and of each of their subscribers.
 ///
-/// A subscriber is a file that a program has open: of other users only root
-/// sees them. `behind` is how many events it has not read yet; what exceeds the
+/// A subscriber is an open file, shown with the first program that has it: of
+/// other users only root sees them. `behind` is how many events it has not read yet; what exceeds the
 /// capacity it loses; `oldest` is for how long the first of them has been waiting
 /// at this look, and what that was at half of all looks, and at 99 of 100 at most.
 /// Keys: f freezes the picture, r starts the counts anew, q
@@ -58,7 +57,7 @@ enum Stream {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let stop = StopSignals::new(&[Signal::SIGINT, Signal::SIGTERM])?;
+    let stop = StopSignals::new(&ENDING)?;
     let mut watcher = Watcher::new(Kind::Poll)?;
     watcher.also(&stop, "the signalfd")?;
     let accounts = args.devices.iter().map(|path| Account::open(path));
@@ -103,9 +102,8 @@ impl Top<'_> {
                 return Ok(Exit::Done);
             }
             while Instant::now() < due {
-                self.wait(due)?;
-                if let Some(signal) = self.stop.next()? {
-                    return Ok(Exit::Signal(signal));
+                if let Some(exit) = self.wait(due)? {
+                    return Ok(exit);
                 }
             }
         }
@@ -127,9 +125,8 @@ impl Top<'_> {
                 return Ok(Exit::Done);
             }
             while Instant::now() < due {
-                self.wait(due)?;
-                if let Some(signal) = self.stop.next()? {
-                    return Ok(Exit::Signal(signal));
+                if let Some(exit) = self.wait(due)? {
+                    return Ok(exit);
                 }
                 // What has been read from the terminal is not in poll any more.
                 while event::poll(Duration::ZERO)? {
@@ -160,11 +157,11 @@ impl Top<'_> {
         self.args.num_looks == Some(self.looks)
     }
 
-    /// Until then at most: a key, a signal or a new size ends it early.
-    fn wait(&mut self, due: Instant) -> anyhow::Result<()> {
+    /// Until then at most: a key or a new size ends it early, a signal all.
+    fn wait(&mut self, due: Instant) -> anyhow::Result<Option<Exit>> {
         let left = due.saturating_duration_since(Instant::now());
         self.watcher.wait(Some(left))?;
-        Ok(())
+        Ok(self.stop.next()?.map(Exit::Signal))
     }
 }
 
