@@ -22,7 +22,8 @@
 //! event, `payload_read` and `publish_busy` would make the [`BUSY`] that precedes it visible too.
 //!
 //! Several events are written and read at once, each step for all of them, so that they share the
-//! barriers.
+//! barriers. What a writer overwrites meanwhile are the oldest of those that a reader copies; it
+//! keeps the rest.
 //!
 //! This file knows nothing of the kernel: the words and barriers come from the sibling module
 //! `atomic`, which is LKMM's in the kernel, `core`'s or a model checker's on the host.
@@ -199,8 +200,9 @@ impl<M: Memory> Ring<M> {
         if writer.room() < events.len() as u64 {
             return None;
         }
-        // No more at once than there are slots: each has one event at a time.
-        while let count @ 1.. = self.capacity().min(events.len() as u64) {
+        // Never more than half of the ring at once, or one: readers go on in the other half.
+        let most = (self.capacity() / 2).max(1);
+        while let count @ 1.. = most.min(events.len() as u64) {
             let first = writer.newest.wrapping_add(1);
             for slot in self.slots(first, count) {
                 slot.seq.store(BUSY);
@@ -225,8 +227,9 @@ impl<M: Memory> Ring<M> {
     /// the first ones that are still there, if there are any.
     ///
     /// The `lost` of each is what is missing between the one before it (for the first: from `next`
-    /// on, and `untold` more) and it, exactly, up to `u32::MAX`. Takes no lock; starts again each time a writer laps
-    /// it, and every such round is a step that a writer has made.
+    /// on, and `untold` more) and it, exactly, up to `u32::MAX`. Takes no lock. Looks again each
+    /// time a writer has overwritten some of what was copied; every such round is a step that a
+    /// writer has made, and only one in which the writer was the faster one yields nothing.
     pub(crate) fn read(
         &self,
         next: u64,
@@ -238,23 +241,27 @@ impl<M: Memory> Ring<M> {
         // Whatever the number: it only serves as the other end of a difference.
         let mut told = next.wrapping_sub(untold);
         let mut want = next;
+        let mut clear = 0;
         while records.len() < most {
             want = want.max(self.oldest(newest));
             let there = newest.wrapping_add(1).saturating_sub(want);
             let count = there.min(most.wrapping_sub(records.len()) as u64);
             let before = records.len();
-            let copied = self.copy(want, records, count);
+            let lapped = self.copy(want, records, count);
             if let Some(first) = records.filled_mut().get_mut(before) {
-                Event::tell_lost(first, want.wrapping_sub(told));
-                told = want.wrapping_add(copied);
+                Event::tell_lost(first, want.wrapping_add(lapped).wrapping_sub(told));
+                told = want.wrapping_add(count);
             }
-            if copied == count {
+            if lapped == 0 {
                 break;
             }
-            // The next one was published, for `newest` has reached it, and its slot says otherwise
-            // now: it has been overwritten or is about to be.
-            want = want.wrapping_add(copied).wrapping_add(1);
+            want = want.wrapping_add(count);
             newest = self.newest();
+            if lapped == count {
+                // Keep clear of a writer that is faster than the copy, further each time.
+                clear = count.max(clear).saturating_mul(2);
+                want = want.max(self.oldest(newest).saturating_add(clear).min(newest));
+            }
         }
     }
 
@@ -266,8 +273,9 @@ impl<M: Memory> Ring<M> {
         record.filled().first().map(Event::from_words)
     }
 
-    /// Appends the `count` events from `first` on, of which all were there a moment ago, up to one
-    /// that has been overwritten. Returns how many; there must be room for all.
+    /// Appends those of the `count` events from `first` on that are still there after the copy; all
+    /// were a moment ago, and there must be room for them. Returns how many are not: the first ones,
+    /// since a writer overwrites the oldest.
     fn copy(&self, first: u64, records: &mut BorrowedBuf<'_, Record>, count: u64) -> u64 {
         let before = records.len();
         let mut seq = first;
@@ -276,16 +284,17 @@ impl<M: Memory> Ring<M> {
             seq = seq.wrapping_add(1);
         }
         payload_read();
+        let mut lapped = 0;
         let mut seq = first;
         for slot in self.slots(first, count) {
-            if slot.seq.load() != seq {
-                break;
-            }
+            let here = seq;
             seq = seq.wrapping_add(1);
+            if slot.seq.load() != here {
+                lapped = seq.wrapping_sub(first);
+            }
         }
-        let copied = seq.wrapping_sub(first);
-        records.truncate(before.wrapping_add(copied as usize));
-        copied
+        records.remove(before, lapped as usize);
+        lapped
     }
 
     /// The slots of `count` events from `first` on.

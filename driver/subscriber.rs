@@ -256,7 +256,7 @@ impl Subscriber {
                 }
                 found = found.saturating_add(1);
             }
-            records.truncate(found);
+            records.remove(found, usize::MAX);
         }
         let copied = dst.copy_records_nofault(records.filled());
         let before = *cursor;

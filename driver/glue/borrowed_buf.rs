@@ -5,6 +5,7 @@
 //! This file knows nothing of the kernel, so that the same source is built and tested on the host.
 
 use core::{
+    cell::Cell,
     mem::MaybeUninit,
     slice, //
 };
@@ -43,11 +44,21 @@ impl<'a, T: Copy> BorrowedBuf<'a, T> {
         }
     }
 
-    /// Drops all but the first `len` items.
+    /// Drops `count` items from the one at `index` on, or as many as there are, and closes the gap.
     #[inline(always)]
-    pub(crate) fn truncate(&mut self, len: usize) {
+    pub(crate) fn remove(&mut self, index: usize, count: usize) {
+        if count == 0 {
+            return;
+        }
+        let items = Cell::from_mut(self.filled_mut()).as_slice_of_cells();
+        let gap = items.get(index..).unwrap_or_default();
+        let behind = gap.get(count..).unwrap_or_default();
+        for (to, from) in gap.iter().zip(behind) {
+            to.set(from.get());
+        }
+        let dropped = gap.len().wrapping_sub(behind.len());
         // INVARIANT: Not more than before.
-        self.len = self.len.min(len);
+        self.len = self.len.wrapping_sub(dropped);
     }
 
     /// The items.

@@ -4,6 +4,7 @@
 //! The names are those of `driver/atomic.rs`. The barriers of the kernel order less than these
 //! (`smp_wmb` stores only, `smp_rmb` loads only), which is all that the ring relies on.
 
+use std::cell::Cell;
 use std::sync::atomic::{fence, AtomicU64, Ordering};
 
 pub(crate) struct Word(AtomicU64);
@@ -36,4 +37,18 @@ pub(crate) fn publish_busy() {
 
 pub(crate) fn payload_read() {
     fence(Ordering::Acquire);
+    if let Some(mut meanwhile) = MEANWHILE.take() {
+        meanwhile();
+        MEANWHILE.set(Some(meanwhile));
+    }
+}
+
+thread_local! {
+    static MEANWHILE: Cell<Option<Box<dyn FnMut()>>> = const { Cell::new(None) };
+}
+
+/// From now on, `run` runs in each read of this thread, between the copy and the
+/// look at the numbers.
+pub(crate) fn meanwhile(run: impl FnMut() + 'static) {
+    MEANWHILE.set(Some(Box::new(run)));
 }

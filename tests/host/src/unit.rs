@@ -2,10 +2,13 @@
 //! One property each, on one thread.
 
 use crate::account::{event, post, post_all, ring_after, Subscriber, TestMemory};
+use crate::atomic::meanwhile;
 use crate::event::{Event, DATA_MAX, EVENT_SIZE};
 use crate::glue::borrowed_buf::BorrowedBuf;
 use crate::ring::Ring;
+use std::cell::Cell;
 use std::mem::MaybeUninit;
+use std::rc::Rc;
 
 /// The record as a program has it.
 fn bytes_of(event: &Event) -> [u8; EVENT_SIZE] {
@@ -74,6 +77,73 @@ fn overflow_is_told_in_the_next_record() {
     assert_eq!(subscriber.cursor.delivered(), 4);
     assert_eq!(subscriber.cursor.lost(), 6);
     subscriber.assert_settled(10);
+}
+
+/// Up to four of the eight events that a ring holds, read while a writer posts
+/// `each` more during each copy, at most 64 times: the numbers, with what is lost
+/// before each, and the copies.
+fn read_while_posting(each: u64) -> (Vec<(u64, u32)>, u64) {
+    let (ring, mut writer) = ring_after(8, 0);
+    post_all(&ring, &mut writer, 1..9);
+    let ring = Rc::new(ring);
+    let copies = Rc::new(Cell::new(0));
+    meanwhile({
+        let (ring, copies) = (ring.clone(), copies.clone());
+        move || {
+            copies.set(copies.get() + 1);
+            if copies.get() <= 64 {
+                let next = ring.newest() + 1;
+                post_all(&ring, &mut writer, next..next + each);
+            }
+        }
+    });
+    let mut room = [const { MaybeUninit::uninit() }; 4];
+    let mut records = BorrowedBuf::new(&mut room);
+    ring.read(1, 0, &mut records, 4);
+    let got = records.filled().iter().map(Event::from_words);
+    (
+        got.map(|event| (event.seq, event.lost)).collect(),
+        copies.get(),
+    )
+}
+
+/// Q3: one event is overwritten in each copy, and the reader keeps the others of it.
+#[test]
+fn a_reader_that_is_lapped_in_its_copy_keeps_the_rest() {
+    let got = vec![(2, 1), (3, 0), (4, 0), (5, 0)];
+    assert_eq!(read_while_posting(1), (got, 2));
+}
+
+/// Q3: a writer that overwrites more than is copied does not keep a reader from its events.
+#[test]
+fn a_reader_gets_clear_of_a_faster_writer() {
+    for each in [5, 6, 7] {
+        let (got, copies) = read_while_posting(each);
+        assert!(!got.is_empty(), "nothing in {copies} copies");
+        assert!(copies < 16, "{copies} copies for {each} events each");
+    }
+}
+
+/// A gap is closed, wherever it is and however long it is said to be.
+#[test]
+fn items_are_removed_from_a_buffer() {
+    for (index, count, left) in [
+        (0, 0, &[1, 2, 3, 4][..]),
+        (0, 1, &[2, 3, 4]),
+        (1, 2, &[1, 4]),
+        (2, 2, &[1, 2]),
+        (3, usize::MAX, &[1, 2, 3]),
+        (4, 1, &[1, 2, 3, 4]),
+        (9, 9, &[1, 2, 3, 4]),
+    ] {
+        let mut room = [const { MaybeUninit::uninit() }; 5];
+        let mut items = BorrowedBuf::new(&mut room);
+        for item in 1..=4 {
+            items.push(item);
+        }
+        items.remove(index, count);
+        assert_eq!(items.filled(), left, "{count} from {index} on");
+    }
 }
 
 /// Q3: what was lost before an event that nobody wanted is told by the next one.

@@ -115,13 +115,14 @@ fn meet(capacity: usize, posts: u64, batch: usize, most: usize, takes: usize) {
 fn without_overflow() {
     meet(2, 2, 1, 1, 2);
     meet(2, 2, 1, 2, 1);
-    meet(2, 2, 2, 2, 1);
+    // Two at once.
+    meet(4, 2, 2, 2, 1);
 }
 
 /// The reader is lapped in the middle of its copy.
 fn with_overflow() {
     meet(1, 2, 1, 1, 1);
-    meet(1, 2, 2, 1, 1);
+    // Of two that are copied, one is kept.
     meet(2, 3, 2, 2, 1);
 }
 
