@@ -27,6 +27,7 @@ mod hotplug;
 mod input;
 mod interrupt;
 mod lacking;
+mod lapped;
 mod limits;
 mod mapped;
 mod model;
