@@ -18,12 +18,12 @@ const STEPS: [Step; 4] = [
         }
     },
     |buf, vec, _, _| {
-        buf.truncate(1);
+        buf.remove(1, usize::MAX);
         vec.truncate(1);
     },
     |buf, vec, _, _| {
-        buf.truncate(usize::MAX);
-        vec.truncate(usize::MAX);
+        buf.remove(0, 1);
+        vec.drain(..vec.len().min(1));
     },
     |buf, vec, _, number| {
         if let Some(last) = buf.filled_mut().last_mut() {

@@ -124,28 +124,6 @@ fn a_reader_gets_clear_of_a_faster_writer() {
     }
 }
 
-/// A gap is closed, wherever it is and however long it is said to be.
-#[test]
-fn items_are_removed_from_a_buffer() {
-    for (index, count, left) in [
-        (0, 0, &[1, 2, 3, 4][..]),
-        (0, 1, &[2, 3, 4]),
-        (1, 2, &[1, 4]),
-        (2, 2, &[1, 2]),
-        (3, usize::MAX, &[1, 2, 3]),
-        (4, 1, &[1, 2, 3, 4]),
-        (9, 9, &[1, 2, 3, 4]),
-    ] {
-        let mut room = [const { MaybeUninit::uninit() }; 5];
-        let mut items = BorrowedBuf::new(&mut room);
-        for item in 1..=4 {
-            items.push(item);
-        }
-        items.remove(index, count);
-        assert_eq!(items.filled(), left, "{count} from {index} on");
-    }
-}
-
 /// Q3: what was lost before an event that nobody wanted is told by the next one.
 #[test]
 fn what_is_untold_is_told_by_the_first() {
