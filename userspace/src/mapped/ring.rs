@@ -147,7 +147,9 @@ fn copy(slots: &[Slot], first: u64, events: &mut [Event]) -> (usize, usize) {
             lapped = count;
         }
     }
-    events.copy_within(lapped.., 0);
+    if lapped > 0 {
+        events.copy_within(lapped.., 0);
+    }
     (lapped, events.len() - lapped)
 }
 
