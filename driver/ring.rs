@@ -293,7 +293,9 @@ impl<M: Memory> Ring<M> {
                 lapped = seq.wrapping_sub(first);
             }
         }
-        records.remove(before, lapped as usize);
+        if lapped > 0 {
+            records.remove(before, lapped as usize);
+        }
         lapped
     }
 

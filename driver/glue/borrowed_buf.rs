@@ -47,9 +47,6 @@ impl<'a, T: Copy> BorrowedBuf<'a, T> {
     /// Drops `count` items from the one at `index` on, or as many as there are, and closes the gap.
     #[inline(always)]
     pub(crate) fn remove(&mut self, index: usize, count: usize) {
-        if count == 0 {
-            return;
-        }
         let items = Cell::from_mut(self.filled_mut()).as_slice_of_cells();
         let gap = items.get(index..).unwrap_or_default();
         let behind = gap.get(count..).unwrap_or_default();

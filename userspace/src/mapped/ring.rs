@@ -141,12 +141,10 @@ fn copy(slots: &[Slot], first: u64, events: &mut [Event]) -> (usize, usize) {
     fence(Ordering::Acquire);
     #[cfg(test)]
     tests::meanwhile();
-    let mut lapped = 0;
-    for ((slot, seq), count) in slots.iter().zip(first..).zip(1..) {
-        if slot[0].load(Ordering::Relaxed) != seq {
-            lapped = count;
-        }
-    }
+    // The newest first: what is before one that is gone is gone, or will be in a moment.
+    let gone = |(at, slot): &(usize, &Slot)| slot[0].load(Ordering::Relaxed) != first + *at as u64;
+    let lapped = slots.iter().enumerate().rev().find(gone);
+    let lapped = lapped.map_or(0, |(at, _)| at + 1);
     if lapped > 0 {
         events.copy_within(lapped.., 0);
     }
