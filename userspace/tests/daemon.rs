@@ -2,9 +2,13 @@
 //! Configurations of the daemon: what is accepted, and what is said of the rest.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 
 use assert_cmd::Command;
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 /// What `daemon --check` says of a file: status, output, errors without the path.
@@ -284,4 +288,43 @@ fn torn_and_garbled_files_do_not_panic() {
             _ => panic!("{}: {stderr}", path.display()),
         }
     }
+}
+
+/// C7: what keeps a device from being opened that has come is told, once.
+#[test]
+fn c7_what_has_come_and_cannot_be_opened_is_told() {
+    let folder = TempDir::new().unwrap();
+    let [device, path] = ["device", "daemon.toml"].map(|name| folder.path().join(name));
+    let text = format!("[[device]]\npath = {device:?}\nwait = true\n");
+    fs::write(&path, text).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_evdev-client"));
+    command.args(["daemon", "--config"]).arg(&path);
+    // SAFETY: A system call only, between fork and exec: one that hangs is killed.
+    unsafe {
+        command.pre_exec(|| {
+            nix::unistd::alarm::set(60);
+            Ok(())
+        })
+    };
+    let mut child = command
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut until = |text: &str| {
+        let line = lines
+            .by_ref()
+            .map(Result::unwrap)
+            .find(|line| line.contains(text));
+        line.unwrap_or_else(|| panic!("it has ended without {text:?}"))
+    };
+    until("there is no such device");
+    until("watches");
+    fs::write(&device, "").unwrap();
+    until("waits for it: ");
+    fs::remove_file(&device).unwrap();
+    let pid = Pid::from_raw(child.id().try_into().unwrap());
+    kill(pid, Signal::SIGTERM).unwrap();
+    until("stops");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }

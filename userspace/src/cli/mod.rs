@@ -33,6 +33,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use evq::recording;
+use nix::errno::Errno;
 
 use exit::Exit;
 use tell::tell;
@@ -100,6 +101,12 @@ pub(crate) fn main() -> ExitCode {
         Exit::Failed
     });
     exit.code()
+}
+
+/// Whether a device could not be opened because there is none, or none any more.
+fn is_absent(error: &anyhow::Error) -> bool {
+    let errno = error.downcast_ref().and_then(evq::Error::errno);
+    matches!(errno, Some(Errno::ENOENT | Errno::ENODEV | Errno::ENXIO))
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use super::config::Device;
 use super::rule::{Rule, Seen};
 use super::service::{self, Kept, Next};
+use crate::cli::is_absent;
 
 /// Records per read.
 const BATCH: usize = 64;
@@ -30,8 +31,25 @@ pub(super) struct Watched {
 #[derive(Debug)]
 pub(super) enum State {
     Open(Box<Open>),
-    /// Not there; tried again at this time.
-    Missing(Instant),
+    Missing(Missing),
+}
+
+/// A device that is not there, or cannot be opened.
+#[derive(Debug)]
+pub(super) struct Missing {
+    /// When it is tried again.
+    pub(super) retry: Instant,
+    /// What was said last; the same is not said every second.
+    why: String,
+}
+
+impl Missing {
+    fn since(now: Instant, why: String) -> State {
+        State::Missing(Missing {
+            retry: now + RETRY,
+            why,
+        })
+    }
 }
 
 /// A device that is there.
@@ -73,9 +91,10 @@ impl Watched {
     ) -> anyhow::Result<Watched> {
         let state = match Open::new(&config, kept, watcher) {
             Ok(open) => State::Open(Box::new(open)),
-            Err(error) if config.wait && is_absence(&error) => {
-                warn!(device = %config.path.display(), "waits for it: {error:#}");
-                State::Missing(Instant::now() + RETRY)
+            Err(error) if config.wait && is_absent(&error) => {
+                let why = format!("{error:#}");
+                warn!(device = %config.path.display(), "waits for it: {why}");
+                Missing::since(Instant::now(), why)
             }
             Err(error) => return Err(error),
         };
@@ -84,16 +103,25 @@ impl Watched {
 
     /// Tries again if it is time to.
     pub(super) fn retry(&mut self, now: Instant, watcher: &mut Watcher) {
-        match self.state {
-            State::Missing(at) if at <= now => {}
-            _ => return,
+        let State::Missing(missing) = &self.state else {
+            return;
+        };
+        if missing.retry > now {
+            return;
         }
         match Open::new(&self.config, &mut Kept::default(), watcher) {
             Ok(open) => {
                 info!(device = %self.config.path.display(), "is there");
                 self.state = State::Open(Box::new(open));
             }
-            Err(_) => self.state = State::Missing(now + RETRY),
+            Err(error) => {
+                let why = format!("{error:#}");
+                // That it is gone has been said.
+                if why != missing.why && !is_absent(&error) {
+                    warn!(device = %self.config.path.display(), "waits for it: {why}");
+                }
+                self.state = Missing::since(now, why);
+            }
         }
     }
 
@@ -103,20 +131,12 @@ impl Watched {
             open.disarm(watcher);
         }
         service::forget(&self.name());
-        self.state = State::Missing(Instant::now() + RETRY);
+        self.state = Missing::since(Instant::now(), String::new());
     }
 
     pub(super) fn name(&self) -> String {
         self.config.path.display().to_string()
     }
-}
-
-/// Whether the device just is not there.
-fn is_absence(error: &anyhow::Error) -> bool {
-    matches!(
-        error.downcast_ref(),
-        Some(Error::NotLoaded { .. } | Error::NoDevice { .. } | Error::Retired { .. })
-    )
 }
 
 impl Open {

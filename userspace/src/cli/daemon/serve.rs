@@ -150,7 +150,7 @@ impl Daemon {
     /// When there is something to do that nothing will tell of.
     fn deadline(&self) -> Option<Instant> {
         let missing = self.devices.iter().map(|watched| match watched.state {
-            State::Missing(at) => Some(at),
+            State::Missing(ref missing) => Some(missing.retry),
             State::Open(_) => None,
         });
         missing

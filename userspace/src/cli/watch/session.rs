@@ -14,9 +14,10 @@ use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 
 use super::hotplug::Hotplug;
 use super::report;
-use super::source::{is_absent, Buffers, Left, Spec, Watched};
+use super::source::{Buffers, Left, Spec, Watched};
 use crate::cli::exit::Exit;
 use crate::cli::filter::Filter;
+use crate::cli::is_absent;
 use crate::cli::output::{Flushed, Output};
 use crate::cli::tell::tell;
 

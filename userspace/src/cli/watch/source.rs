@@ -7,12 +7,12 @@ use std::time::Duration;
 use evq::bytes::Carrier;
 use evq::input::{RawInput, Stamped};
 use evq::{AnyDevice, AnySource, Bytes, Event, Filled, Position, Timer};
-use nix::errno::Errno;
 use nix::time::{clock_gettime, ClockId};
 
 use super::hotplug::{Awaited, Hotplug};
 use super::pieces::Pieces;
 use crate::cli::filter::Filter;
+use crate::cli::is_absent;
 use crate::cli::output::Output;
 use crate::cli::row::Row;
 
@@ -312,14 +312,6 @@ fn read_bytes(
         pieces.flush(give);
     }
     Ok(left)
-}
-
-/// Whether it failed because there is nothing, or nothing any more.
-pub(super) fn is_absent(error: &anyhow::Error) -> bool {
-    let errno = error
-        .downcast_ref::<evq::Error>()
-        .and_then(evq::Error::errno);
-    matches!(errno, Some(Errno::ENOENT | Errno::ENODEV | Errno::ENXIO))
 }
 
 /// `CLOCK_MONOTONIC`, as queues and input devices stamp their events.
