@@ -96,7 +96,7 @@ fn c6_a_reader_that_has_left_is_no_failure() {
     assert_eq!((output.status.code(), said.as_str()), (Some(0), ""));
 }
 
-/// Each of these in place of something good: where it is wrong, and what is said.
+/// C7: each of these in place of something good: where it is wrong, and what is said.
 #[test]
 fn what_is_wrong_is_named_with_its_place() {
     let cases = [

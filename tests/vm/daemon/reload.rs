@@ -27,7 +27,7 @@ fn end() -> Event {
     Event::new(0x100, 9, &[]).expect("an event")
 }
 
-/// A bad file is refused with its place, and the old rules go on; a good one
+/// C5, C7: a bad file is refused with its place, and the old rules go on; a good one
 /// is taken over. No event is missed or done twice.
 #[test]
 fn a_bad_file_is_refused_and_the_old_rules_go_on() {
@@ -68,7 +68,7 @@ fn a_bad_file_is_refused_and_the_old_rules_go_on() {
     daemon.stop();
 }
 
-/// SIGHUP closes the files that are appended to, so that they can be rotated.
+/// C5: SIGHUP closes the files that are appended to, so that they can be rotated.
 #[test]
 fn files_can_be_moved_away() {
     let place = Place::new(APPEND);
@@ -225,7 +225,7 @@ fn a_device_that_comes_and_goes_is_waited_for() {
     daemon.stop();
 }
 
-/// Without `wait`, a device that is missing is an error that says what to do.
+/// C7: without `wait`, a device that is missing is an error that says what to do.
 #[test]
 fn a_missing_device_is_explained() {
     let place = Place::new("[[device]]\npath = \"/dev/evq-nobody\"\n");

@@ -9,7 +9,8 @@ pub(super) const HELP: &str = "\
 Exit status:
   0      done: the count was reached, all was sent, or the reader of a pipe left
   1      failed; a message on standard error says on what, why, and what to do
-  2      wrong arguments, or a bad line in the input of `send` or `convert`
+  2      wrong arguments, a bad line in the input of `send` or `convert`, or a bad
+         configuration of `daemon`
   3      nothing came within --idle-timeout, or not --num-events within --timeout
   4      what `explain` shows came out otherwise than it should
   5      events were lost, and --fail-on-loss was given

@@ -52,7 +52,7 @@ pub(super) struct Args {
     num_events: Option<u64>,
 
     /// End, with status 3, after this time without an event: seconds, or 500ms, 2m …
-    #[arg(long, value_name = "SECONDS", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     idle_timeout: Option<Duration>,
 
     /// When to wait for the disk: a power failure takes what was written since.

@@ -37,8 +37,8 @@ pub(super) struct Args {
     #[arg(long = "device", value_name = "PATH", default_value = DEFAULT_PATH)]
     devices: Vec<PathBuf>,
 
-    /// Seconds between two looks.
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = duration)]
+    /// Between two looks: seconds, or 500ms, 2m …
+    #[arg(long, value_name = "TIME", default_value = "1", value_parser = duration)]
     interval: Duration,
 
     /// Print one line for each look and queue instead of a picture.
