@@ -71,6 +71,25 @@ fn one_that_is_back_before_it_has_ended_is_not_missed() {
     watch.stop();
 }
 
+/// A FIFO stays; it is those who write to it that come and go.
+#[test]
+fn c4_each_writer_of_a_fifo_is_read() {
+    for kind in Kind::ALL.iter().filter(|kind| kind.drains()) {
+        eprintln!("{kind}");
+        let dir = tempfile::tempdir().unwrap();
+        let path = fifo(dir.path());
+        let arguments = ["--via", kind.name(), "--wait", "--device", text(&path)];
+        let mut watch = Watch::start(&arguments);
+        for word in ["one", "two", "three"] {
+            say(writer(&path), word);
+            watch.until(word);
+            watch.told("waiting for it");
+            watch.told("is there");
+        }
+        watch.stop();
+    }
+}
+
 /// Without it, what is not there is a failure; and what can never be there is
 /// one with it.
 #[test]

@@ -280,14 +280,18 @@ impl Session {
     fn end(&mut self, at: usize) {
         self.disarm(at);
         let watched = &mut self.watched[at];
-        watched.device = None;
         if watched.awaited.is_none() {
             tell!("{} has ended", watched.name);
+            watched.device = None;
+            return;
+        }
+        tell!("{} has ended; waiting for it", watched.name);
+        // A blocking read would not wait for the first writer.
+        let stays = watched.is_pipe() && self.watcher.kind().drains();
+        if std::mem::take(&mut watched.may_be_back) || stays {
+            self.come(at);
         } else {
-            tell!("{} has ended; waiting for it", watched.name);
-            if std::mem::take(&mut watched.may_be_back) {
-                self.come(at);
-            }
+            watched.device = None;
         }
     }
 

@@ -163,6 +163,12 @@ impl Watched {
         self.open_at(Some(self.from.unwrap_or(Position::Oldest)))
     }
 
+    /// Whether only its writers come and go: whoever opens it then is told of the
+    /// next one.
+    pub(super) fn is_pipe(&self) -> bool {
+        matches!(&self.device, Some(AnySource::Bytes(bytes)) if bytes.carrier() == Carrier::Pipe)
+    }
+
     fn open_at(&mut self, from: Option<Position>) -> anyhow::Result<()> {
         let device = self.spec.open()?;
         match (device.queue(), from) {
