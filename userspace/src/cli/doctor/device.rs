@@ -26,7 +26,8 @@ pub(super) fn check(path: &Path) -> Vec<Finding> {
             findings.push(posting(path));
         }
         Ok(_) => {
-            let todo = "remove it and load the module again, which makes the node";
+            let todo = "give a queue with --device; what stands where its node belongs has to go \
+                before the module is loaded again";
             let found = format!("{name} is no character device");
             findings.push(Finding::fail("device", found, todo));
         }
