@@ -137,6 +137,28 @@ fn a_bad_line_is_named_and_those_before_it_are_converted() {
     }
 }
 
+/// C7: what could not be printed, and why.
+#[test]
+fn c7_a_full_standard_output_is_told() {
+    let folder = TempDir::new().unwrap();
+    let (path, _) = sample(&folder);
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    for args in [
+        &["convert", text(&path)][..],
+        &["replay", "--speed", "max", text(&path)],
+        &["info", "--via"],
+        &["doctor"],
+        &["watch", "--every", "1ms"],
+    ] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_evdev-client"));
+        let output = command.args(args).stdout(full()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        let wanted = "evdev-client: cannot write to standard output: No space left on device";
+        assert!(said.contains(wanted), "{args:?}: {said}");
+    }
+}
+
 /// Numbers end somewhere, and lines may have any.
 #[test]
 fn the_last_number_of_all_is_followed_by_nothing() {

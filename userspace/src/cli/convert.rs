@@ -11,7 +11,7 @@ use evq::Event;
 
 use super::exit::Exit;
 use super::json::{self, Line};
-use crate::cli::tell::tell;
+use crate::cli::tell::{tell, PRINTING};
 
 /// Events that share a frame.
 const BATCH: usize = 1024;
@@ -52,7 +52,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     // Both halves are ready before there is anything to write.
     if is_recording {
         let reader = Reader::new(from, name)?;
-        let writing = || format!("cannot write to {}", args.to.display());
+        let writing = || match is_dash(&args.to) {
+            true => PRINTING.to_owned(),
+            false => format!("cannot write to {}", args.to.display()),
+        };
         match to_json(reader, &mut sink(&args.to)?).with_context(writing)? {
             None => Ok(Exit::Done),
             Some(error) => Err(error.into()),

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `info`: the state of a queue.
 
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use evq::uapi::INFO_RETIRED;
@@ -9,6 +8,7 @@ use evq::via::Kind;
 use evq::{device, Queue, Watcher};
 
 use super::exit::Exit;
+use super::tell::print;
 use super::{process, Format};
 
 /// Print the state of a queue.
@@ -72,7 +72,7 @@ fn mechanisms(format: Format) -> String {
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     if args.via {
         let text = mechanisms(args.format);
-        io::stdout().lock().write_all(text.as_bytes())?;
+        print(&text)?;
         return Ok(Exit::Done);
     }
     let queue = Queue::open(&args.device)?;
@@ -131,6 +131,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             pending = process::signal_queue(),
         ),
     };
-    io::stdout().lock().write_all(text.as_bytes())?;
+    print(&text)?;
     Ok(Exit::Done)
 }

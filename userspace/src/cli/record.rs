@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `record`: the events of a queue into a file, over and over without a gap.
 
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use nix::sys::signal::{SigSet, Signal};
 
 use super::exit::{Exit, ENDING};
 use super::watch::{duration, kinds, position};
-use crate::cli::tell::tell;
+use crate::cli::tell::{print, tell};
 
 /// Records per read, and per frame of the file.
 const BATCH: usize = 1024;
@@ -110,13 +109,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let next = begin(args, &queue, &mut recording, &opened, &file)?;
     let token = watcher.arm(&queue, queue.name())?;
     if args.banner {
-        writeln!(
-            io::stdout(),
-            "evdev-client: recording {} (capacity {}, next {next}) to {file} via {}",
+        print(&format!(
+            "evdev-client: recording {} (capacity {}, next {next}) to {file} via {}\n",
             queue.name(),
             queue.info()?.capacity,
             args.via
-        )?;
+        ))?;
     }
     let mut record = Loop {
         args,

@@ -1,7 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Messages for people, on standard error.
+//! Messages for people, on standard error; and answers, on standard output.
 
 use std::io::{self, Write as _};
+
+use anyhow::Context as _;
+
+/// What could not be done, of whatever writes there.
+pub(super) const PRINTING: &str = "cannot write to standard output";
+
+/// Writes an answer to standard output, at once.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes());
+    written.and_then(|()| stdout.flush()).context(PRINTING)
+}
 
 /// Says something on standard error, behind the name of the program. As one
 /// write, so that what others say at the same time does not come in between.

@@ -15,14 +15,13 @@ mod stretch;
 mod subscribers;
 mod throughput;
 
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::exit::Exit;
 use super::Format;
-use crate::cli::tell::tell;
+use crate::cli::tell::{print, tell};
 
 /// Measure the queue beside a pipe, a socket, input devices and others.
 ///
@@ -87,6 +86,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         Format::Json => format!("{}\n", serde_json::to_string_pretty(&results)?),
         Format::Text => results.to_string(),
     };
-    io::stdout().lock().write_all(text.as_bytes())?;
+    print(&text)?;
     Ok(Exit::Done)
 }

@@ -61,7 +61,6 @@ struct Cost {
 /// Everything, one thing after the other, `args.rounds` times.
 pub(super) fn all(args: &Args) -> anyhow::Result<Results> {
     let cpus = Cpus::find()?;
-    let machine = Machine::this();
     let mut peers = Vec::new();
     let mut skipped = Vec::new();
     for peer in Peer::ALL {
@@ -74,6 +73,8 @@ pub(super) fn all(args: &Args) -> anyhow::Result<Results> {
             }),
         }
     }
+    tell!("waits until nothing else is busy here, a minute at most");
+    let machine = Machine::this();
     let placements = match cpus.second {
         Some(_) => &[Placement::SameCpu, Placement::CrossCpu][..],
         None => &[Placement::SameCpu],

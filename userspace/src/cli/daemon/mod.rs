@@ -11,7 +11,7 @@ mod rule;
 mod serve;
 mod service;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -19,7 +19,7 @@ use evq::via::Kind;
 use tracing::level_filters::LevelFilter;
 
 use super::exit::Exit;
-use crate::cli::tell::tell;
+use crate::cli::tell::{print, tell};
 use config::Config;
 
 /// Do something about events, as a configuration file says.
@@ -75,13 +75,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         }
     };
     if args.check {
-        writeln!(
-            std::io::stdout(),
-            "{}: {} devices, {} rules",
+        print(&format!(
+            "{}: {} devices, {} rules\n",
             args.config.display(),
             config.devices.len(),
             config.rules.len()
-        )?;
+        ))?;
         return Ok(Exit::Done);
     }
     if !args.via.drains() {

@@ -5,12 +5,12 @@ mod device;
 mod kernel;
 mod system;
 
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use evq::device::DEFAULT_PATH;
 
 use super::exit::Exit;
+use super::tell::print;
 use super::Format;
 
 /// Check kernel, module, device, permissions and limits.
@@ -95,7 +95,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             format!("{lines}{verdict}\n")
         }
     };
-    io::stdout().lock().write_all(text.as_bytes())?;
+    print(&text)?;
     Ok(if failures == 0 {
         Exit::Done
     } else {

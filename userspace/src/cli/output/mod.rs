@@ -7,6 +7,7 @@ mod style;
 use std::io;
 use std::os::fd::AsFd as _;
 
+use anyhow::Context as _;
 use evq::StopSignals;
 use nix::errno::Errno;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 use super::json;
 use super::row::Row;
+use super::tell::PRINTING;
 pub(super) use clock::Clock;
 use clock::Times;
 pub(super) use style::Style;
@@ -127,7 +129,11 @@ impl Output {
 
     /// Writes what was collected, unless the reader does not take it and a
     /// signal has come: then `Flushed::Signalled`, with the rest kept.
-    pub(super) fn flush(&mut self, signals: &StopSignals) -> io::Result<Flushed> {
+    pub(super) fn flush(&mut self, signals: &StopSignals) -> anyhow::Result<Flushed> {
+        self.write(signals).context(PRINTING)
+    }
+
+    fn write(&mut self, signals: &StopSignals) -> io::Result<Flushed> {
         let stdout = io::stdout();
         let mut rest = self.lines.as_bytes();
         while !rest.is_empty() {

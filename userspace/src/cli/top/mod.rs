@@ -6,7 +6,7 @@ mod age;
 mod sample;
 mod screen;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers
 
 use super::exit::{Exit, ENDING};
 use super::json;
+use super::tell::print;
 use super::watch::duration;
 use account::Account;
 use screen::Screen;
@@ -97,7 +98,7 @@ impl Top<'_> {
                 lines += &json::line(&account.look()?);
                 lines.push('\n');
             }
-            io::stdout().lock().write_all(lines.as_bytes())?;
+            print(&lines)?;
             if self.was_last() {
                 return Ok(Exit::Done);
             }
