@@ -84,6 +84,19 @@ pub(crate) enum Notify {
     WhenLegal,
 }
 
+impl Notify {
+    /// Whether everybody may be told from here, with no lock of the queue held (Q5).
+    ///
+    /// What the callers of a producer hold is not known here, and a wake-up takes locks; so where
+    /// they might hold a spin lock, it is put off to an `irq_work` (Q4).
+    fn is_legal_here(self) -> bool {
+        match self {
+            Self::Here => true,
+            Self::WhenLegal => context::holds_no_spin_lock(),
+        }
+    }
+}
+
 /// A queue of events.
 #[pin_data]
 pub(crate) struct Queue {
@@ -185,20 +198,23 @@ impl Queue {
         notify: Notify,
     ) -> Result {
         let count = events.len();
-        let (newest, kinds) = self.store(events).map_err(|err| self.refuse(count, err))?;
+        let stored = match notify {
+            Notify::WhenLegal if context::in_nmi() => Err(EBUSY),
+            Notify::Here | Notify::WhenLegal => self.store(events),
+        };
+        let (newest, kinds) = stored.map_err(|err| self.refuse(count, err))?;
         let first = newest.wrapping_sub(count as u64).wrapping_add(1);
         trace::post(self.news().instance(), first, count);
-        if self.watchers.would_tell(kinds, newest) {
-            self.notify(notify);
+        if notify.is_legal_here() {
+            self.watchers.tell(kinds, newest);
+        } else if self.watchers.would_tell(kinds, newest) {
+            self.watchers.queue();
         }
         Ok(())
     }
 
     /// Returns the number of the newest event, and the kinds of all.
     fn store(&self, events: impl ExactSizeIterator<Item = Event>) -> Result<(u64, Interest)> {
-        if context::in_nmi() {
-            return Err(EBUSY);
-        }
         if events.len() > BATCH_MAX {
             return Err(EINVAL);
         }
@@ -222,17 +238,10 @@ impl Queue {
     pub(crate) fn retire(&self) {
         self.writer.with(|writer| *writer = None);
         self.watchers.retire();
-        self.notify(Notify::WhenLegal);
-    }
-
-    /// Tells everybody, with no lock of this queue held (Q5).
-    ///
-    /// What the callers of a producer hold is not known here, and a wake-up takes locks; so where
-    /// they might hold a spin lock, it is put off to an `irq_work` (Q4).
-    fn notify(&self, notify: Notify) {
-        match notify {
-            Notify::WhenLegal if !context::holds_no_spin_lock() => self.watchers.queue(),
-            Notify::Here | Notify::WhenLegal => self.watchers.run(),
+        if Notify::WhenLegal.is_legal_here() {
+            self.watchers.run();
+        } else {
+            self.watchers.queue();
         }
     }
 }

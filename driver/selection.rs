@@ -13,7 +13,8 @@ use crate::{
     },
     glue::{
         fasync::FasyncList,
-        wait::WaitQueue, //
+        wait::WaitQueue,
+        word::read_once, //
     },
     queue::{
         now_ns,
@@ -228,10 +229,10 @@ impl Moderator {
     /// A full barrier must stand between the store of the events and this. Any context.
     pub(crate) fn might_tell(&self, events: Interest, newest: u64) -> bool {
         let wanted = Interest {
-            types: self.types.load(Relaxed),
-            sources: self.sources.load(Relaxed),
+            types: read_once(&self.types),
+            sources: read_once(&self.sources),
         };
-        wanted.meets(events) && newest >= self.look_at.load(Relaxed)
+        wanted.meets(events) && newest >= read_once(&self.look_at)
     }
 
     /// Whether there are any selections.

@@ -22,6 +22,10 @@ use crate::{
             mask,
             WaitQueue, //
         },
+        word::{
+            read_once,
+            write_once, //
+        },
     },
     queue::{
         Notify,
@@ -65,8 +69,8 @@ use kernel::{
 /// Records that a read copies with the cursor held; they are gathered on the stack (1 KiB).
 const READ_BATCH: usize = 16;
 
-/// Records of a write that are kept on the stack; more of them are worth an allocation.
-const FEW: usize = 4;
+/// Records of a write that are kept on the stack (1 KiB); more of them are worth an allocation.
+const FEW: usize = 16;
 
 /// Events that a subscriber goes past with its cursor held because it does not want them.
 const SKIP_BATCH: usize = 256;
@@ -82,6 +86,16 @@ const SIGNAL_CHECK: usize = 4096;
 /// More than once happens only if somebody unmaps the buffer, or the machine is so short of memory
 /// that the page is gone again at once.
 const FAULT_RETRIES: u32 = 16;
+
+/// What one go at the ring came to.
+struct Delivered {
+    /// Events that there were to copy.
+    found: usize,
+    /// How many of them were copied.
+    copied: usize,
+    /// Whether that was all that was there, whatever may have come since.
+    all: bool,
+}
 
 /// An open file description of a queue.
 #[pin_data(PinnedDrop)]
@@ -104,6 +118,12 @@ impl Subscriber {
         if let Some(decided) = self.selection.as_ref() {
             return decided.as_deref();
         }
+        self.decide()
+    }
+
+    /// As [`Subscriber::decided`], the first time.
+    #[cold]
+    fn decide(&self) -> Option<&Selection> {
         let _choosing = self.queue.choosing().lock();
         self.selection.populate(None);
         self.selection.as_ref()?.as_deref()
@@ -147,9 +167,18 @@ impl Subscriber {
 
     /// Whether there is something to read that it wants; goes past what it does not want.
     fn readable(&self) -> bool {
+        match self.selected() {
+            None => self.queue.ring().has(read_once(&self.next)),
+            Some(_) => self.wanted_is_readable(),
+        }
+    }
+
+    /// As [`Subscriber::readable`], for one that has said what it wants.
+    #[inline(never)]
+    fn wanted_is_readable(&self) -> bool {
         let ring = self.queue.ring();
         let Some(filter) = self.filter() else {
-            return ring.has(self.next.load(Relaxed));
+            return ring.has(read_once(&self.next));
         };
         loop {
             let mut cursor = self.cursor.lock();
@@ -170,7 +199,7 @@ impl Subscriber {
 
     /// Lets those know who do not hold the cursor.
     fn publish(&self, cursor: &Cursor) {
-        self.next.store(cursor.next(), Relaxed);
+        write_once(&self.next, cursor.next());
         if let Some(selection) = self.selected() {
             selection.read_to(cursor.next());
         }
@@ -193,9 +222,7 @@ impl Subscriber {
     }
 
     /// Copies up to `most` events without faulting, and moves the cursor by what was copied (R4).
-    ///
-    /// Returns how many there were to copy, and how many were copied.
-    fn deliver(&self, dst: &mut IovIterDest<'_>, most: usize) -> (usize, usize) {
+    fn deliver(&self, dst: &mut IovIterDest<'_>, most: usize) -> Delivered {
         if let Some(filter) = self.filter() {
             return self.deliver_wanted(&filter, dst, most);
         }
@@ -211,16 +238,16 @@ impl Subscriber {
             cursor.deliver_all(copied as u64, *seq);
         }
         self.told(&cursor, copied, before);
-        (records.len(), copied)
+        Delivered {
+            found: records.len(),
+            copied,
+            all: copied == records.len() && copied < most,
+        }
     }
 
     /// As [`Subscriber::deliver`], what `filter` lets through.
-    fn deliver_wanted(
-        &self,
-        filter: &Filter,
-        dst: &mut IovIterDest<'_>,
-        most: usize,
-    ) -> (usize, usize) {
+    #[inline(never)]
+    fn deliver_wanted(&self, filter: &Filter, dst: &mut IovIterDest<'_>, most: usize) -> Delivered {
         let mut room = [const { MaybeUninit::uninit() }; READ_BATCH];
         let mut records = BorrowedBuf::new(&mut room);
         let mut cursor = self.cursor.lock();
@@ -229,11 +256,13 @@ impl Subscriber {
         let mut ahead = *cursor;
         let mut found: usize = 0;
         let mut looks: usize = 0;
+        let mut all = false;
         while looks < SKIP_BATCH {
             // What nobody has been told yet is told by what is wanted.
             self.queue.ring().read(ahead.next(), 0, &mut records, most);
             let read = found..records.len();
             if read.is_empty() {
+                all = found < most;
                 break;
             }
             looks = looks.saturating_add(read.len());
@@ -266,7 +295,11 @@ impl Subscriber {
             None => before,
         };
         self.told(&cursor, copied, before.lost());
-        (found, copied)
+        Delivered {
+            found,
+            copied,
+            all: all && copied == found,
+        }
     }
 
     /// Lets everybody know that `copied` events were delivered, before which `lost_before` had been
@@ -515,11 +548,14 @@ impl Subscriber {
                 0 => most,
                 _ => dst.fault_in(most.saturating_mul(EVENT_SIZE)) / EVENT_SIZE,
             };
-            let (found, copied) = self.deliver(dst, there);
-            taken = taken.saturating_add(copied);
-            if copied > 0 {
+            let delivered = self.deliver(dst, there);
+            taken = taken.saturating_add(delivered.copied);
+            if delivered.all && taken > 0 {
+                return Ok(());
+            }
+            if delivered.copied > 0 {
                 misses = 0;
-            } else if found > 0 || there == 0 {
+            } else if delivered.found > 0 || there == 0 {
                 // The buffer is bad, or was gone again before the copy.
                 if there == 0 || misses == FAULT_RETRIES {
                     return Err(EFAULT);
@@ -546,29 +582,28 @@ impl Subscriber {
             }
             let want = want.saturating_mul(EVENT_SIZE);
             let mut few = [const { MaybeUninit::uninit() }; FEW * EVENT_SIZE];
-            let mut many = KVec::new();
+            let mut many;
             let room = match few.get_mut(..want) {
                 Some(few) => few,
                 None => {
-                    many.reserve(want, GFP_KERNEL)?;
+                    many = KVec::with_capacity(want, GFP_KERNEL)?;
                     many.spare_capacity_mut().get_mut(..want).ok_or(ENOMEM)?
                 }
             };
             let bytes = src.copy_from_iter_raw(room);
             let (records, _) = <[[u8; EVENT_SIZE]]>::ref_from_prefix(bytes).map_err(|_| EINVAL)?;
-            let valid = records
-                .iter()
-                .take_while(|record| Event::is_valid(record))
-                .count();
-            if valid > 0 {
-                let events = records.iter().take(valid);
+            let invalid = records.iter().position(|record| !Event::is_valid(record));
+            let valid = records.get(..invalid.unwrap_or(records.len()));
+            let valid = valid.unwrap_or_default();
+            if !valid.is_empty() {
+                let events = valid.iter();
                 self.queue.post(
                     events.map(|record| Event::from_valid(record, source)),
                     Notify::Here,
                 )?;
-                *written = written.saturating_add(valid.saturating_mul(EVENT_SIZE));
+                *written = written.saturating_add(size_of_val(valid));
             }
-            if valid < records.len() {
+            if invalid.is_some() {
                 return Err(EINVAL);
             }
             if bytes.len() < want {

@@ -89,19 +89,21 @@ impl News {
 
     /// Tells all who wait at these two.
     fn tell(&self, wait: &WaitQueue, fasync: &FasyncList) {
+        // What there is to tell comes before the looks at who is there.
+        smp_mb();
+        let (woken, signalled) = (wait.is_waited_on(), fasync.is_armed());
+        if !woken && !signalled {
+            return;
+        }
         let (events, band) = if self.retired() {
             (mask::ENDED, Band::Hup)
         } else {
             (mask::IN, Band::In)
         };
-        // What there is to tell comes before the looks at who is there.
-        smp_mb();
-        let woken = wait.is_waited_on();
         if woken {
             self.wakeups.fetch_add(1, Relaxed);
             wait.wake_all(events);
         }
-        let signalled = fasync.is_armed();
         if signalled {
             self.signals.fetch_add(1, Relaxed);
             fasync.kill(band);
@@ -171,7 +173,20 @@ impl Watchers {
         &self.news
     }
 
-    /// Whether there is anybody to tell that `newest` and perhaps others of these kinds are there.
+    /// Tells all who want to know that `newest` and perhaps others of these kinds are there, also
+    /// those who have been told and have not read yet (P2, F1).
+    ///
+    /// Context as for [`Handler::run`].
+    pub(crate) fn tell(&self, events: Interest, newest: u64) {
+        // Begins with a full barrier, for the look at the moderator as well.
+        self.news.tell(&self.wait, &self.fasync);
+        if self.news.moderator.might_tell(events, newest) {
+            self.news.queue_now();
+        }
+    }
+
+    /// Whether there is anybody to tell that `newest` and perhaps others of these kinds are there,
+    /// for those who cannot [`Watchers::tell`] and ask for a [`Handler::run`] instead.
     pub(crate) fn would_tell(&self, events: Interest, newest: u64) -> bool {
         // The events come before the looks at who is there.
         smp_mb();
@@ -190,7 +205,7 @@ impl Watchers {
 }
 
 impl Handler for Watchers {
-    /// Tells everybody, also those who have been told and have not read yet (P2, F1).
+    /// Tells everybody, once for all posts before it.
     fn run(&self) {
         self.news.tell(&self.wait, &self.fasync);
         if self.look.xchg(false, Relaxed) {

@@ -48,8 +48,8 @@ unsafe extern "C" {
     ) -> usize;
     pub(super) fn evq_helper_file_set_nowait(file: *mut bindings::file);
     pub(super) fn evq_helper_iocb_nowait(iocb: *const bindings::kiocb) -> bool;
-    pub(super) fn evq_helper_file_readable(file: *const bindings::file) -> bool;
-    pub(super) fn evq_helper_file_writable(file: *const bindings::file) -> bool;
+    pub(super) safe static EVQ_FMODE_READ: c_uint;
+    pub(super) safe static EVQ_FMODE_WRITE: c_uint;
     pub(super) fn evq_helper_vfree(pages: *mut c_void);
     pub(super) fn evq_helper_remap_vmalloc_range(
         vma: *mut bindings::vm_area_struct,

@@ -118,15 +118,8 @@ bool evq_helper_iocb_nowait(const struct kiocb *iocb)
 	       (READ_ONCE(iocb->ki_filp->f_flags) & O_NONBLOCK);
 }
 
-bool evq_helper_file_readable(const struct file *file)
-{
-	return file->f_mode & FMODE_READ;
-}
-
-bool evq_helper_file_writable(const struct file *file)
-{
-	return file->f_mode & FMODE_WRITE;
-}
+const unsigned int EVQ_FMODE_READ = (__force unsigned int)FMODE_READ;
+const unsigned int EVQ_FMODE_WRITE = (__force unsigned int)FMODE_WRITE;
 
 void *evq_helper_vmalloc_user(size_t bytes)
 {

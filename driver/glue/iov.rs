@@ -43,8 +43,10 @@ impl IovIterDestExt for IovIterDest<'_> {
             ffi::evq_helper_copy_to_iter_nofault(bytes.as_ptr().cast(), bytes.len(), self.as_raw())
         };
         let partial = copied.checked_rem(size_of::<R>()).unwrap_or(0);
-        // SAFETY: Goes back by less than the copy above went forward.
-        unsafe { bindings::iov_iter_revert(self.as_raw(), partial) };
+        if partial > 0 {
+            // SAFETY: Goes back by less than the copy above went forward.
+            unsafe { bindings::iov_iter_revert(self.as_raw(), partial) };
+        }
         copied.checked_div(size_of::<R>()).unwrap_or(0)
     }
 }

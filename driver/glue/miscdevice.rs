@@ -160,6 +160,16 @@ impl<T: FileOperations> Fops<T> {
         unsafe { &*(*file).private_data.cast::<T>() }
     }
 
+    /// Whether `file` is open for reading.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Fops::state`].
+    unsafe fn is_readable(file: *mut bindings::file) -> bool {
+        // SAFETY: By the requirement on the caller.
+        unsafe { (*file).f_mode & ffi::EVQ_FMODE_READ != 0 }
+    }
+
     /// # Safety
     ///
     /// Called by the VFS for a device of [`Registration<T>`] only.
@@ -263,11 +273,11 @@ impl<T: FileOperations> Fops<T> {
         state.expect();
         let mut ready = state.poll();
         // SAFETY: The file is open during the call.
-        if !unsafe { ffi::evq_helper_file_readable(file) } {
+        let mode = unsafe { (*file).f_mode };
+        if mode & ffi::EVQ_FMODE_READ == 0 {
             ready &= !mask::IN;
         }
-        // SAFETY: As above.
-        if !unsafe { ffi::evq_helper_file_writable(file) } {
+        if mode & ffi::EVQ_FMODE_WRITE == 0 {
             ready &= !mask::OUT;
         }
         ready
@@ -279,7 +289,7 @@ impl<T: FileOperations> Fops<T> {
     unsafe extern "C" fn fasync(fd: c_int, file: *mut bindings::file, on: c_int) -> c_int {
         // Signals tell that there is something to read, and how often.
         // SAFETY: The file has not been released yet.
-        if on != 0 && !unsafe { ffi::evq_helper_file_readable(file) } {
+        if on != 0 && !unsafe { Self::is_readable(file) } {
             return EBADF.to_errno();
         }
         // SAFETY: The file has not been released yet.
@@ -303,7 +313,7 @@ impl<T: FileOperations> Fops<T> {
         // SAFETY: The file is open during the call.
         let state = unsafe { Self::state(file) };
         // SAFETY: The file is open during the call.
-        let readable = unsafe { ffi::evq_helper_file_readable(file) };
+        let readable = unsafe { Self::is_readable(file) };
         match state.ioctl(cmd, arg, readable) {
             Ok(ret) => ret as c_long,
             Err(err) => err.to_errno() as c_long,
@@ -318,7 +328,7 @@ impl<T: FileOperations> Fops<T> {
         // SAFETY: The file is open during the call.
         let state = unsafe { Self::state(file) };
         // SAFETY: As above.
-        let readable = unsafe { ffi::evq_helper_file_readable(file) };
+        let readable = unsafe { Self::is_readable(file) };
         // SAFETY: The VFS passes a valid file, which nobody else has meanwhile.
         state.show_fdinfo(unsafe { SeqFile::from_raw(seq) }, readable);
     }

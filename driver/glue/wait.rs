@@ -108,6 +108,11 @@ impl WaitQueue {
             }
             // SAFETY: Process context, by the requirement on the caller.
             unsafe { bindings::schedule() };
+            // Whoever has woken us has taken the entry off; if that was for good, it need not go on
+            // again.
+            if condition() {
+                break Ok(());
+            }
         };
         // SAFETY: As above; takes the entry off if it is still on, and the task is running again.
         unsafe { bindings::finish_wait(self.head.get(), entry.get()) };
