@@ -119,6 +119,12 @@ fn a_bad_line_is_named_and_those_before_it_are_converted() {
                 .replace(":5,", ":7,"),
             "one device at a time",
         ),
+        (
+            &good[1]
+                .replace("/dev/evq", "\\u001b[2J")
+                .replace(":5,", ":7,"),
+            "an event of ?[2J after",
+        ),
         (&good[1].replace("input:0", "mouse"), "mouse"),
         (&good[1].replace("01000000", &"00".repeat(33)), "at most 32"),
         (&good[0].replace("\"next\":5", "\"next\":0"), "next is 0"),

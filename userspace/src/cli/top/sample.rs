@@ -6,6 +6,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use crate::cli::tell::printable;
+
 /// The number of an open file of a queue, which it keeps wherever its descriptors
 /// go.
 pub(super) type FileNumber = u64;
@@ -78,12 +80,6 @@ fn parse(info: &str, pid: u32, fd: u32) -> Option<(FileNumber, Subscriber)> {
     Some((field("evq-file")?, subscriber))
 }
 
-/// Any program may give itself any name.
-fn printable(name: &str) -> String {
-    let plain = |c: char| if c.is_control() { '?' } else { c };
-    name.chars().map(plain).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,10 +98,5 @@ mod tests {
         // Of a file that is open for writing only it tells less.
         let (short, _) = INFO.split_once("evq-posted").unwrap();
         assert_eq!(parse(short, 1, 3), None);
-    }
-
-    #[test]
-    fn names_cannot_draw() {
-        assert_eq!(printable("\x1b[2Jx\n"), "?[2Jx?");
     }
 }
