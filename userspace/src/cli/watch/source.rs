@@ -218,7 +218,8 @@ impl Watched {
         let Some(device) = &self.device else {
             return Ok((0, Left::End));
         };
-        let most = usize::try_from(most).unwrap_or(usize::MAX).min(BATCH);
+        let limit = usize::try_from(most).unwrap_or(usize::MAX);
+        let most = limit.min(BATCH);
         let (name, account) = (self.name.as_str(), &mut self.account);
         let before = account.delivered;
         let left = match device {
@@ -270,7 +271,7 @@ impl Watched {
                 read_bytes(
                     bytes,
                     &mut self.pieces,
-                    most,
+                    limit,
                     once,
                     &mut buffers.bytes,
                     give,
@@ -301,7 +302,8 @@ fn read_bytes(
 ) -> evq::Result<Left> {
     let messages = bytes.carrier() == Carrier::Messages;
     // A line has a byte at least, a message anything.
-    let room = if messages { buffer.len() } else { most };
+    let room = buffer.len();
+    let room = if messages { room } else { most.min(room) };
     let left = match bytes.read(&mut buffer[..room])? {
         Filled::Records(count) if messages => {
             give(&buffer[..count]);
