@@ -2,8 +2,8 @@
 //! What a page has between its fences: commands with what they print, and files.
 //!
 //! A block `console` has lines with `$ ` (host) or `# ` (guest) in front of a
-//! command, which a `\` at its end continues, each followed by what is printed. Any other block names, behind its
-//! language, the file that it quotes.
+//! command, which a `\` at its end continues, each followed by what is printed.
+//! Any other block names, behind its language, the file that it quotes.
 
 /// Where a command is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -49,6 +49,9 @@ fn takes_sigio(kind: Kind) -> bool {
 
 const SHARED: &str = "a pipe gives each record to one reader, whoever else has it open";
 
+const ONE_TOLD: &str = "a SIGIO for the process, which says that its signal queue was full, \
+                        is told to one watcher only";
+
 const BEHAVIOURS: &[Behaviour] = &[
     always("event before arming", arrival::before_arming),
     always("event before waiting", arrival::before_waiting),
@@ -72,12 +75,9 @@ const BEHAVIOURS: &[Behaviour] = &[
     Behaviour {
         name: "two watchers, two threads",
         run: several::two_threads,
-        cannot: |kind, origin| {
-            match origin {
+        cannot: |kind, origin| match origin {
             Origin::Pipe => Some(SHARED),
-            _ => (kind == Kind::Rtsig)
-                .then_some("a SIGIO for the process, which says that its signal queue was full, is told to one watcher only"),
-        }
+            _ => (kind == Kind::Rtsig).then_some(ONE_TOLD),
         },
     },
     Behaviour {
