@@ -62,7 +62,10 @@ impl Server {
             Listen::Unix(path) => (Listener::Unix(bind_unix(path)?), Some(path.clone())),
             Listen::Tcp(at) => {
                 let listener = TcpListener::bind(at).with_context(|| {
-                    format!("cannot listen on {at} for metrics; choose another port in [metrics]")
+                    format!(
+                        "cannot listen on {at} for metrics; choose another port in [metrics], \
+                         or let the service have a network (docs/daemon.md)"
+                    )
                 })?;
                 (Listener::Tcp(listener), None)
             }
