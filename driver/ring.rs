@@ -278,11 +278,11 @@ impl<M: Memory> Ring<M> {
     /// since a writer overwrites the oldest.
     fn copy(&self, first: u64, records: &mut BorrowedBuf<'_, Record>, count: u64) -> u64 {
         let before = records.len();
-        let mut seq = first;
-        for slot in self.slots(first, count) {
-            records.push(slot.load(seq));
+        let mut seq = first.wrapping_sub(1);
+        records.extend(self.slots(first, count).map(|slot| {
             seq = seq.wrapping_add(1);
-        }
+            slot.load(seq)
+        }));
         payload_read();
         let mut lapped = 0;
         let mut seq = first;

@@ -173,6 +173,18 @@ impl Subscriber {
         }
     }
 
+    /// As [`Subscriber::readable`], for who has been put where this one waits: what comes after it
+    /// is told there.
+    fn readable_when_waiting(&self) -> bool {
+        match self.selected() {
+            None => self.queue.ring().has(read_once(&self.next)),
+            Some(_) => {
+                self.queue.news().moderator().expect();
+                self.wanted_is_readable()
+            }
+        }
+    }
+
     /// As [`Subscriber::readable`], for one that has said what it wants.
     #[inline(never)]
     fn wanted_is_readable(&self) -> bool {
@@ -313,21 +325,18 @@ impl Subscriber {
 
     /// Waits until there is something to read (R2, R3, P3).
     fn wait_readable(&self, iocb: &Iocb<'_>) -> Result {
-        // Whether it has been retired comes first: after that, nothing more is posted.
-        let retired = self.queue.retired();
         if self.readable() {
             return Ok(());
         }
-        if retired {
-            return Err(ENODEV);
+        if self.queue.retired() {
+            // Nothing more is posted after that, but something may have been just before.
+            return self.readable().then_some(()).ok_or(ENODEV);
         }
         if iocb.nonblocking() {
             return Err(EAGAIN);
         }
-        self.wait_queue().wait_interruptible(|| {
-            self.expect();
-            self.readable() || self.queue.retired()
-        })
+        self.wait_queue()
+            .wait_interruptible(|| self.readable_when_waiting() || self.queue.retired())
     }
 
     /// Changes what it wants, and when it wants to be woken.
@@ -433,12 +442,13 @@ impl FileOperations for Subscriber {
         }
     }
 
+    #[inline]
     fn poll(&self) -> u32 {
         let mut ready = mask::OUT;
         if self.queue.retired() {
             ready |= mask::HUP | mask::ERR;
         }
-        if self.readable() {
+        if self.readable_when_waiting() {
             ready |= mask::IN;
         }
         ready

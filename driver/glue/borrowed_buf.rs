@@ -34,18 +34,21 @@ impl<'a, T: Copy> BorrowedBuf<'a, T> {
         self.len
     }
 
-    /// Appends `item`; if there is no room for it, nothing happens.
+    /// Appends `items`, as many as there is room for.
     #[inline(always)]
-    pub(crate) fn push(&mut self, item: T) {
-        if let Some(free) = self.room.get_mut(self.len) {
+    pub(crate) fn extend(&mut self, items: impl Iterator<Item = T>) {
+        let free = self.room.get_mut(self.len..).unwrap_or_default();
+        let mut count: usize = 0;
+        for (free, item) in free.iter_mut().zip(items) {
             free.write(item);
-            // INVARIANT: It is initialised.
-            self.len = self.len.wrapping_add(1);
+            count = count.wrapping_add(1);
         }
+        // INVARIANT: They are initialised.
+        self.len = self.len.wrapping_add(count);
     }
 
     /// Drops `count` items from the one at `index` on, or as many as there are, and closes the gap.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn remove(&mut self, index: usize, count: usize) {
         let items = Cell::from_mut(self.filled_mut()).as_slice_of_cells();
         let gap = items.get(index..).unwrap_or_default();
@@ -61,7 +64,7 @@ impl<'a, T: Copy> BorrowedBuf<'a, T> {
     /// The items.
     #[inline(always)]
     pub(crate) fn filled(&self) -> &[T] {
-        // SAFETY: By the invariant; they were pushed, so that there is room for as many.
+        // SAFETY: By the invariant; they were appended, so that there is room for as many.
         unsafe { slice::from_raw_parts(self.room.as_ptr().cast(), self.len) }
     }
 

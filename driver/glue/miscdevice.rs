@@ -69,11 +69,13 @@ pub(crate) trait FileOperations: Send + Sync + Sized + 'static {
     /// Where this file is put when it asks for signals; always the same from the first call on.
     fn fasync_list(&self) -> &FasyncList;
 
-    /// Somebody has been put on the wait queue or on the list.
+    /// This file has been put on the list.
     fn expect(&self);
 
     /// The events that are ready now, out of [`mask`]; those that the file was not opened for are
     /// left out for the driver. Must not sleep.
+    ///
+    /// Whoever asks may have been put on the wait queue before.
     fn poll(&self) -> u32;
 
     /// Reads; returns the number of bytes.
@@ -270,7 +272,6 @@ impl<T: FileOperations> Fops<T> {
         // lives until then: it was borrowed from the state of the file.
         // SAFETY: All three are valid; `table` may be null.
         unsafe { bindings::poll_wait(file, state.wait_queue().as_raw(), table) };
-        state.expect();
         let mut ready = state.poll();
         // SAFETY: The file is open during the call.
         let mode = unsafe { (*file).f_mode };

@@ -12,10 +12,11 @@ type Step = fn(&mut BorrowedBuf<'_, u64>, &mut Vec<u64>, room: usize, number: u6
 
 const STEPS: [Step; 4] = [
     |buf, vec, room, number| {
-        buf.push(number);
-        if vec.len() < room {
-            vec.push(number);
-        }
+        // Two, so that there may be room for one of them.
+        let items = [number, number + 100];
+        buf.extend(items.into_iter());
+        vec.extend(items);
+        vec.truncate(room);
     },
     |buf, vec, _, _| {
         buf.remove(1, usize::MAX);
