@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 
 use crate::support::client::Watch;
 use crate::support::device::*;
@@ -152,4 +153,20 @@ fn keys_are_hidden_unless_they_are_asked_for() {
             assert!(told.contains("EV_KEY KEY_H press"), "{told}");
         }
     }
+}
+
+/// C6: evdev drops what nobody reads in time, and says that it has; so does the
+/// client, and ends if it was told to.
+#[test]
+fn an_overflow_of_the_device_is_told() {
+    let (node, _) = keyboard::find();
+    let watch = Watch::start(&["--device", &node, "--fail-on-loss"]);
+    watch.stop();
+    // Three events for each press and for each release; evdev keeps 64 or so.
+    keyboard::press(&["h"; 40]);
+    watch.signal(Signal::SIGCONT);
+    let ended = watch.end();
+    assert_eq!(ended.code(), 5, "{ended:?}");
+    let account = ", overflows 1 (events were lost)";
+    assert!(ended.errors.contains(account), "{ended:?}");
 }

@@ -51,6 +51,14 @@ impl Input {
         })
     }
 
+    /// Whether an input device says by it that it has dropped events, because
+    /// they were not read in time; how many, it does not say.
+    #[must_use]
+    pub fn is_overflow(self) -> bool {
+        let dropped = SynchronizationCode::SYN_DROPPED.0;
+        (self.type_, self.code) == (EventType::SYNCHRONIZATION.0, dropped)
+    }
+
     /// The numbers behind a name, of a type (`EV_KEY`) or of a code with its
     /// type (`KEY_A`); None if there is no such name. Takes some milliseconds.
     #[must_use]

@@ -10,7 +10,8 @@ use nix::sys::signal::Signal;
 
 use super::{Daemon, Manager, Place};
 use crate::support::device::*;
-use crate::support::modules;
+use crate::support::process::until_stopped;
+use crate::support::{keyboard, modules};
 
 const APPEND: &str = r#"
     [[rule]]
@@ -236,4 +237,21 @@ fn a_missing_device_is_explained() {
     assert_eq!(status.code(), Some(1));
     let log = fs::read_to_string(log).expect("its log");
     assert!(log.contains("/dev/evq-nobody"), "{log}");
+}
+
+/// C6: an input device that was not read in time has dropped events; that it has
+/// is told.
+#[test]
+fn an_input_device_that_overflows_is_told() {
+    let (keyboard, _) = keyboard::find();
+    let place = Place::new(&format!("[[device]]\npath = {keyboard:?}\n"));
+    let daemon = Daemon::start(&place);
+    daemon.signal(Signal::SIGSTOP);
+    until_stopped(daemon.pid());
+    // Three events for each press and for each release; evdev keeps 64 or so.
+    keyboard::press(&["h"; 40]);
+    daemon.signal(Signal::SIGCONT);
+    place.until_metric(&format!("evq_overflows_total{{device=\"{keyboard}\"}} 1"));
+    assert!(daemon.log().contains("has dropped events"));
+    daemon.stop();
 }

@@ -26,12 +26,12 @@ pub(super) fn describe(event: &Event) -> String {
 /// is typed may be a password. Buttons are told.
 pub(super) fn without_key(input: Input) -> Option<String> {
     const HIDDEN: &str = "(hidden)";
-    let scan_code = Input::named("MSC_SCAN") == Some((input.type_, Some(input.code)));
-    if scan_code {
+    // One without a name is a key all the same.
+    let (type_, code) = (input.type_name()?, input.code_name().unwrap_or_default());
+    if (type_.as_str(), code.as_str()) == ("EV_MSC", "MSC_SCAN") {
         return Some(format!("EV_MSC MSC_SCAN {HIDDEN}"));
     }
-    let name = input.code_name().unwrap_or_default();
-    let is_key = Input::named("EV_KEY") == Some((input.type_, None)) && !name.starts_with("BTN_");
+    let is_key = type_ == "EV_KEY" && !code.starts_with("BTN_");
     let what = match input.value {
         0 => "release",
         1 => "press",

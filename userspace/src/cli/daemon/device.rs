@@ -72,10 +72,12 @@ pub(super) struct Open {
 /// What a read has brought.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Came {
-    /// So many events, and so many lost before or between them.
+    /// So many events, so many lost before or between them, and how often an
+    /// input device says that there were some: it does not say how many.
     Events {
         count: u64,
         lost: u64,
+        overflows: u64,
     },
     Nothing,
     /// The device is gone.
@@ -190,36 +192,39 @@ impl Open {
 
     /// One read.
     pub(super) fn read(&mut self) -> anyhow::Result<Came> {
+        let (mut lost, mut overflows) = (0, 0);
         let filled = match &self.device {
             AnyDevice::Queue(queue) => {
                 let mut events = [Event::default(); BATCH];
-                queue.read(&mut events).map(|filled| {
-                    let events = taken(&events, filled);
-                    self.batch.extend(events.iter().copied().map(Seen::Queue));
-                    let lost = events.iter().map(|event| u64::from(event.lost)).sum();
-                    (filled, lost)
+                queue.read(&mut events).inspect(|filled| {
+                    for event in taken(&events, *filled) {
+                        lost += u64::from(event.lost);
+                        self.batch.push_back(Seen::Queue(*event));
+                    }
                 })
             }
             AnyDevice::Input(input) => {
                 let mut events = [RawInput::default(); BATCH];
-                input.read(&mut events).map(|filled| {
-                    let events = taken(&events, filled).iter();
-                    self.batch
-                        .extend(events.map(|raw| Seen::Input(Stamped::from(*raw))));
-                    (filled, 0)
+                input.read(&mut events).inspect(|filled| {
+                    for raw in taken(&events, *filled) {
+                        let stamped = Stamped::from(*raw);
+                        overflows += u64::from(stamped.input.is_overflow());
+                        self.batch.push_back(Seen::Input(stamped));
+                    }
                 })
             }
         };
         match filled {
-            Ok((Filled::Records(count), lost)) => Ok(Came::Events {
+            Ok(Filled::Records(count)) => Ok(Came::Events {
                 count: count as u64,
                 lost,
+                overflows,
             }),
-            Ok((Filled::Empty, _)) => {
+            Ok(Filled::Empty) => {
                 self.unread = false;
                 Ok(Came::Nothing)
             }
-            Ok((Filled::End, _)) | Err(Error::Retired { .. }) => Ok(Came::Gone),
+            Ok(Filled::End) | Err(Error::Retired { .. }) => Ok(Came::Gone),
             Err(error) => Err(error.into()),
         }
     }

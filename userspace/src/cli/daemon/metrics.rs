@@ -25,6 +25,7 @@ pub(super) struct Metrics {
     registry: Registry,
     pub(super) events: Family<ByDevice, Counter>,
     pub(super) lost: Family<ByDevice, Counter>,
+    pub(super) overflows: Family<ByDevice, Counter>,
     pub(super) matched: Family<ByRule, Counter>,
     pub(super) hooks_started: Family<ByRule, Counter>,
     pub(super) hooks_failed: Family<ByRule, Counter>,
@@ -54,6 +55,7 @@ impl Metrics {
         register! {
             events: "Events read",
             lost: "Events that were overwritten before they could be read",
+            overflows: "Times that an input device has dropped events, for they were not read",
             matched: "Events that a rule was for",
             hooks_started: "Programs started",
             hooks_failed: "Programs that could not be started or ended with another status than 0",

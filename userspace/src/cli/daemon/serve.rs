@@ -245,17 +245,28 @@ impl Daemon {
             }
             reads -= 1;
             match open.read()? {
-                Came::Events { count, lost } => {
+                Came::Events {
+                    count,
+                    lost,
+                    overflows,
+                } => {
                     let label = ByDevice {
                         device: name.clone(),
                     };
                     let metrics = &self.doing.metrics;
                     metrics.events.get_or_create(&label).inc_by(count);
                     metrics.lost.get_or_create(&label).inc_by(lost);
+                    metrics.overflows.get_or_create(&label).inc_by(overflows);
                     if lost > 0 {
                         warn!(
                             device = name,
                             lost, "events were overwritten before they were read"
+                        );
+                    }
+                    if overflows > 0 {
+                        warn!(
+                            device = name,
+                            overflows, "the device has dropped events before they were read"
                         );
                     }
                 }

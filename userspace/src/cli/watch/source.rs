@@ -20,8 +20,6 @@ use crate::cli::row::Row;
 const BATCH: usize = 256;
 /// Bytes per read: what a message of a socket may have.
 const BUFFER: usize = 64 * 1024;
-/// What an input device says when its reader was too slow.
-const SYN_DROPPED: (u16, u16) = (0, 3);
 
 /// What the user has asked for.
 #[derive(Clone, Debug)]
@@ -244,24 +242,23 @@ impl Watched {
                     Filled::End => Left::End,
                 }
             }
-            AnySource::Device(AnyDevice::Input(device)) => match device
-                .read(&mut buffers.inputs[..most])?
-            {
-                Filled::Records(count) => {
-                    for raw in &buffers.inputs[..count] {
-                        let stamped = Stamped::from(*raw);
-                        let input = stamped.input;
-                        account.overflows += u64::from((input.type_, input.code) == SYN_DROPPED);
-                        if self.filter.wants_input(&stamped) {
-                            account.delivered += 1;
-                            output.row(Row::input(name, &stamped));
+            AnySource::Device(AnyDevice::Input(device)) => {
+                match device.read(&mut buffers.inputs[..most])? {
+                    Filled::Records(count) => {
+                        for raw in &buffers.inputs[..count] {
+                            let stamped = Stamped::from(*raw);
+                            account.overflows += u64::from(stamped.input.is_overflow());
+                            if self.filter.wants_input(&stamped) {
+                                account.delivered += 1;
+                                output.row(Row::input(name, &stamped));
+                            }
                         }
+                        Left::Unknown
                     }
-                    Left::Unknown
+                    Filled::Empty => Left::Nothing,
+                    Filled::End => Left::End,
                 }
-                Filled::Empty => Left::Nothing,
-                Filled::End => Left::End,
-            },
+            }
             AnySource::Bytes(bytes) => {
                 let time_ns = monotonic_ns();
                 let give = |piece: &[u8]| {
