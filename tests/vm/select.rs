@@ -95,6 +95,23 @@ fn a_filter_loses_nothing_to_a_small_buffer() {
     assert_eq!((info.delivered + info.skipped, info.lost), (300, 0));
 }
 
+/// R1, Q7: a big buffer gets all that is wanted, however much of the other there
+/// is between, and a second read finds nothing.
+#[test]
+fn a_filter_fills_a_big_buffer() {
+    let fd = wants_5_and_6(OFlag::O_NONBLOCK);
+    // Often at first, then once after more than are looked at in one go.
+    let wanted: Vec<u64> = (0..700)
+        .filter(|n| n % 3 == 0 && *n < 150 || *n == 650)
+        .collect();
+    for n in 0..700 {
+        post(&fd, &[typed(if wanted.contains(&n) { 5 } else { 7 }, n)]);
+    }
+    let events = read(&fd, 100).expect("51 events");
+    assert_eq!(numbers(&events), wanted);
+    assert_eq!(read(&fd, 1), Err(Errno::EAGAIN));
+}
+
 /// Q3: a loss counts whatever would have been wanted of it, and is told by the
 /// next event that is delivered, also when others came in between.
 #[test]
