@@ -125,11 +125,11 @@ fn bad_records_are_einval() {
 }
 
 /// W1: a bad record in the middle ends the write there; also at every place
-/// around the batches of 64.
+/// around the batches of 64 and the 16 that are kept on the stack.
 #[test]
 fn records_before_a_bad_one_are_posted_and_counted() {
     let fd = open_nonblock();
-    for good in [1, 2, 63, 64, 65, 128, 150] {
+    for good in [1, 2, 16, 17, 63, 64, 65, 128, 150] {
         let mut records: Vec<Event> = (0..good).map(record).collect();
         records.push(Event {
             len: 33,
@@ -179,7 +179,7 @@ fn records_before_a_bad_page_are_posted_and_counted() {
 fn writev_with_any_split_is_one_write() {
     let fd = open_nonblock();
     let all = bytes(&[record(1), record(2), record(3)]);
-    for size in [1, 7, 63, 64, 65, 100, 192] {
+    for size in [1, 7, 16, 17, 63, 64, 65, 100, 192] {
         let slices: Vec<_> = all.chunks(size).map(IoSlice::new).collect();
         assert_eq!(writev(&fd, &slices), Ok(all.len()), "pieces of {size}");
         assert_eq!(numbers(&drain(&fd)), [1, 2, 3], "pieces of {size}");
