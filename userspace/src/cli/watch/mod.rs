@@ -46,8 +46,9 @@ pub(super) struct Args {
     every: Vec<Duration>,
 
     /// Wait for devices that are not there yet, and for those that have ended to
-    /// come back: their folders are watched. What a queue holds that has come is
-    /// read from its oldest event on.
+    /// come back: their folders are watched, and a FIFO is opened again for its
+    /// next writer. What a queue holds that has come is read from its oldest event
+    /// on.
     #[arg(long)]
     wait: bool,
 
