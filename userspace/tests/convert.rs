@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
@@ -84,6 +85,8 @@ fn there_and_back() {
     let said = run(&["convert", "-", text(&back)], &stdin);
     assert_eq!((said.status, said.stderr.as_str()), (0, ""));
     assert_eq!(items(&back), expected);
+    let mode = fs::metadata(&back).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "for its owner alone: {mode:o}");
 }
 
 /// What `watch` prints has no segments: what is known of them follows.

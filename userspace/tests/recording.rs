@@ -2,8 +2,9 @@
 //! Recordings survive whatever ends their writing: cut at every byte, with
 //! every byte changed, and appended to again.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Cursor;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use evq::recording::{Error, Item, Reader, Recording, Repair, Segment, Writer};
@@ -156,6 +157,20 @@ fn cut_at_every_byte() {
             Some(error) => panic!("cut at {cut}: {error}"),
         }
     }
+}
+
+/// What was typed may be in it: nobody but its owner reads a recording that was
+/// made without further ado, and one that was there keeps its mode.
+#[test]
+fn a_new_recording_is_for_its_owner() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("new.evq");
+    let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    drop(Recording::open(&path, Repair::Torn).unwrap());
+    assert_eq!(mode() & 0o077, 0, "{:o}", mode());
+    fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+    drop(Recording::open(&path, Repair::Torn).unwrap());
+    assert_eq!(mode(), 0o640);
 }
 
 /// Whatever is cut off and however the rest of it was given to the file:

@@ -3,6 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read as _, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -74,7 +75,9 @@ fn sink(path: &Path) -> anyhow::Result<BufWriter<Box<dyn Write>>> {
         Box::new(io::stdout().lock())
     } else {
         let mut options = OpenOptions::new();
-        let file = options.write(true).create_new(true).open(path);
+        // What was typed may be in it, as in the recording.
+        options.write(true).create_new(true).mode(0o600);
+        let file = options.open(path);
         Box::new(file.map_err(|error| {
             let remedy = match error.kind() {
                 io::ErrorKind::AlreadyExists => "remove it, or give another name",

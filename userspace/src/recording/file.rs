@@ -3,6 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -53,8 +54,8 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Opens a recording to append to it, or makes one. Cuts off what `repair`
-    /// allows and says how much.
+    /// Opens a recording to append to it, or makes one that only its owner may
+    /// read. Cuts off what `repair` allows and says how much.
     ///
     /// # Errors
     ///
@@ -67,6 +68,8 @@ impl Recording {
             .read(true)
             .append(true)
             .create(true)
+            // What was typed may be in it.
+            .mode(0o600)
             .open(path)
             .map_err(Error::io("open", &name))?;
         let metadata = file.metadata().map_err(Error::io("look at", &name))?;
