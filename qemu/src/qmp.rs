@@ -72,15 +72,22 @@ impl Qmp {
             ["up", key] => self.key(key, false),
             ["nmi"] => self.execute("inject-nmi", &json!({})).map(drop),
             ["trace", "on"] => {
-                self.monitor("singlestep on")?;
+                self.single_step("on")?;
                 self.monitor("log exec,nochain")
             }
             ["trace", "off"] => {
                 self.monitor("log none")?;
-                self.monitor("singlestep off")
+                self.single_step("off")
             }
             _ => bail!("wanted 'down KEY', 'up KEY', 'nmi' or 'trace on|off', not {words:?}"),
         }
+    }
+
+    /// Translates each instruction by itself, so that each is recorded.
+    fn single_step(&mut self, on: &str) -> anyhow::Result<()> {
+        self.monitor(&format!("one-insn-per-tb {on}"))
+            // Its name before QEMU 8.1.
+            .or_else(|_| self.monitor(&format!("singlestep {on}")))
     }
 
     /// Runs a command of the monitor for people; those that are used here say
@@ -159,22 +166,32 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_is_an_instruction_a_line_and_what_the_monitor_says_is_why_not() {
+    fn a_trace_is_an_instruction_a_line_whatever_the_monitor_calls_it() {
+        let lines = |sent: &[String]| -> Vec<Value> {
+            let command = |line: &String| -> Value { serde_json::from_str(line).unwrap() };
+            let line = |line| command(line)["arguments"]["command-line"].clone();
+            sent[1..].iter().map(line).collect()
+        };
         let (result, sent) = talk(&["{\"return\": \"\"}", "{\"return\": \"\"}"], "trace on");
         result.unwrap();
-        let lines = sent[1..].iter().map(|line| {
-            let command: Value = serde_json::from_str(line).unwrap();
-            command["arguments"]["command-line"].clone()
-        });
+        assert_eq!(lines(&sent), ["one-insn-per-tb on", "log exec,nochain"]);
+
+        const UNKNOWN: &str = "{\"return\": \"unknown command: 'one-insn-per-tb'\\r\\n\"}";
+        const ANSWERS: &[&str] = &[UNKNOWN, "{\"return\": \"\"}", "{\"return\": \"\"}"];
+        let (result, sent) = talk(ANSWERS, "trace on");
+        result.unwrap();
         assert_eq!(
-            lines.collect::<Vec<_>>(),
-            ["singlestep on", "log exec,nochain"]
+            lines(&sent),
+            ["one-insn-per-tb on", "singlestep on", "log exec,nochain"]
         );
-        let (result, _) = talk(
-            &["{\"return\": \"unknown command: 'log'\\r\\n\"}"],
-            "trace off",
-        );
-        assert!(result.unwrap_err().to_string().contains("unknown command"));
+    }
+
+    #[test]
+    fn what_the_monitor_says_is_why_not() {
+        const SAID: &str = "{\"return\": \"cannot open the log\\r\\n\"}";
+        let (result, _) = talk(&[SAID], "trace off");
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains("cannot open the log"), "{error}");
     }
 
     #[test]
