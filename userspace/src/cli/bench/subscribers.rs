@@ -83,7 +83,7 @@ fn posts(
     poster: &mut dyn Poster,
     mut between: impl FnMut() -> anyhow::Result<()>,
 ) -> anyhow::Result<f64> {
-    const TIMES: usize = 8;
+    const TIMES: usize = 32;
     let mut spent = 0;
     // The first time is a warm-up.
     for time in 0..=TIMES {
