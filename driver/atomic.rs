@@ -4,20 +4,20 @@
 //!
 //! `ring.rs` takes them from its sibling of this name, so that the host can give it others.
 
-use super::glue::word::{
-    read_once,
-    write_once, //
-};
-use kernel::sync::{
-    atomic::{
-        Acquire,
-        Atomic,
-        Release, //
-    },
-    barrier::{
+use super::glue::{
+    compat::{
         smp_rmb,
         smp_wmb, //
     },
+    word::{
+        read_once,
+        write_once, //
+    },
+};
+use kernel::sync::atomic::{
+    Acquire,
+    Atomic,
+    Release, //
 };
 
 /// A word that writers and readers share.

@@ -19,7 +19,10 @@ mod subscriber;
 mod uapi;
 mod watchers;
 
-use glue::miscdevice::Fops;
+use glue::{
+    compat,
+    miscdevice::Fops, //
+};
 use kernel::prelude::*;
 use published::Published;
 use subscriber::Subscriber;
@@ -39,7 +42,7 @@ module! {
 }
 
 /// What open files of a queue can do; none of them outlives this module.
-static FOPS: Fops<Subscriber> = Fops::new(&THIS_MODULE);
+static FOPS: Fops<Subscriber> = Fops::new(compat::this_module::<EvqModule>());
 
 struct EvqModule {
     _default: capi::DefaultQueue,
@@ -47,7 +50,7 @@ struct EvqModule {
 
 impl kernel::Module for EvqModule {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let capacity = *module_parameters::capacity.value();
+        let capacity = compat::param(module_parameters::capacity.value());
         let default = Published::default_queue(capacity).inspect_err(|err| match *err {
             EINVAL => pr_err!(
                 "capacity={capacity}: must be a power of two from {} to {}, for example 4096\n",

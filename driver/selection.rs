@@ -12,6 +12,7 @@ use crate::{
         Interest, //
     },
     glue::{
+        compat::smp_mb,
         fasync::FasyncList,
         wait::WaitQueue,
         word::read_once, //
@@ -31,7 +32,6 @@ use kernel::{
             Full,
             Relaxed, //
         },
-        barrier::smp_mb,
         Arc,
         Mutex,
         SpinLock, //

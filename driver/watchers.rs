@@ -8,6 +8,7 @@
 use crate::{
     filter::Interest,
     glue::{
+        compat::smp_mb,
         fasync::{
             Band,
             FasyncList, //
@@ -32,14 +33,11 @@ use crate::{
 use kernel::{
     prelude::*,
     static_lock_class,
-    sync::{
-        atomic::{
-            Acquire,
-            Atomic,
-            Relaxed,
-            Release, //
-        },
-        barrier::smp_mb, //
+    sync::atomic::{
+        Acquire,
+        Atomic,
+        Relaxed,
+        Release, //
     },
 };
 

@@ -5,13 +5,13 @@
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h),
 //! C source: [`fs/fcntl.c`](srctree/fs/fcntl.c)
 
+use super::compat::smp_mb;
 use core::marker::PhantomPinned;
 use kernel::{
     bindings,
     error::to_result,
     ffi::c_int,
     prelude::*,
-    sync::barrier::smp_mb,
     types::Opaque, //
 };
 

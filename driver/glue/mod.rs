@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What Linux 7.2 lacks in Rust, one file each, written so that each could move into the kernel
-//! crate.
+//! What Linux lacks in Rust, one file each, written so that each could move into the kernel crate.
+//! [`compat`] has the differences between kernel series.
 //!
 //! The `unsafe` blocks of the driver are in this folder and in `capi.rs`; `uapi.rs` adds the marker
 //! traits of its structures. The rest is safe code.
 
 pub(crate) mod borrowed_buf;
+pub(crate) mod compat;
 pub(crate) mod context;
 pub(crate) mod fasync;
 mod ffi;

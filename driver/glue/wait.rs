@@ -127,7 +127,7 @@ impl WaitQueue {
     /// That barrier pairs with the one that a waiter passes between putting itself on the queue and
     /// looking at its condition, in `prepare_to_wait_event` and `poll_wait`.
     ///
-    /// [`smp_mb`]: kernel::sync::barrier::smp_mb
+    /// [`smp_mb`]: super::compat::smp_mb
     pub(crate) fn is_waited_on(&self) -> bool {
         // SAFETY: Initialised by the type invariants.
         unsafe { ffi::evq_helper_waitqueue_active(self.head.get()) }

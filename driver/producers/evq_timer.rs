@@ -32,6 +32,8 @@ use kernel::{
     },
 };
 
+#[path = "../glue/compat.rs"]
+mod compat;
 #[path = "../../include/evq.rs"]
 mod evq;
 
@@ -172,10 +174,10 @@ struct TimerModule {
 
 impl kernel::Module for TimerModule {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let rate = *module_parameters::rate.value();
-        let burst = *module_parameters::burst.value();
-        let own = *module_parameters::own.value();
-        let softirq = *module_parameters::softirq.value();
+        let rate = compat::param(module_parameters::rate.value());
+        let burst = compat::param(module_parameters::burst.value());
+        let own = compat::param(module_parameters::own.value());
+        let softirq = compat::param(module_parameters::softirq.value());
         if !(1..=RATE_MAX).contains(&rate) {
             pr_err!("rate={rate}: must be from 1 to {RATE_MAX} interrupts per second\n");
             return Err(EINVAL);
@@ -195,12 +197,14 @@ impl kernel::Module for TimerModule {
             })?,
         };
         let queue = Arc::new(queue, GFP_KERNEL)?;
+        // The rate is not 0, which the compiler does not know any more here.
+        let interval_ns = NANOS_PER_SEC.checked_div(rate).unwrap_or(NANOS_PER_SEC);
         let generator = |context: u16| Generator {
             queue: queue.clone(),
             source: evq::source(CLASS_TIMER, context),
-            interval: Delta::from_nanos(i64::from(NANOS_PER_SEC / rate)),
+            interval: Delta::from_nanos(i64::from(interval_ns)),
             burst,
-            count: *module_parameters::count.value(),
+            count: compat::param(module_parameters::count.value()),
             next: Atomic::new(1),
         };
         Ok(Self {
