@@ -5,56 +5,44 @@
 # fragments. "tiny" boots fastest; "debug" has the kernel's checkers on top.
 
 # Raise it when the way such a kernel is built changes.
-readonly BUILT_RECIPE=1
+readonly BUILT_RECIPE=2
 
-# The kernel that is asked for, and its fragments.
+# The kernel that is asked for, and its fragments; a later one has the last word.
 BUILT=""
 FRAGMENTS=()
-
-built_find() {
-    compgen -G "$CACHE/kernel-*-$BUILT-$(built_key)" | sort -V | tail -n 1 || true
-}
 
 built_key() {
     key_of "$BUILT_RECIPE" "${ROOT##*/}" "$(cat "${FRAGMENTS[@]}")"
 }
 
-# built NAME FRAGMENT...: prints the directory of the newest kernel made with
-# today's fragments; a later one has the last word.
-built() {
-    local dir
-    BUILT=$1
-    shift
-    FRAGMENTS=("${@/#/$TOP/qemu/}")
-    dir=$(built_find)
-    if [[ -z $dir ]]; then
-        lock_cache
-        dir=$(built_find)
-    fi
-    if [[ -z $dir ]]; then
-        built_make
-        dir=$(built_find)
-    fi
-    printf '%s\n' "$dir"
-}
-
+# built_make NAME: builds NAME, tiny or debug, from the source of VERSION; sets
+# KERNEL to its directory.
 built_make() {
-    local version begin=$SECONDS out=$SCRATCH/kernel
+    local begin=$SECONDS out=$SCRATCH/kernel
+    BUILT=$1
+    [[ $ARCH == amd64 ]] ||
+        die "the $BUILT kernel is made for amd64 only" "for $ARCH: stock, rt or 16k"
+    FRAGMENTS=("$TOP/qemu/tiny.config")
+    if [[ $BUILT == debug ]]; then
+        FRAGMENTS+=("$TOP/qemu/debug.config")
+        use_root clang
+    else
+        use_root
+    fi
+    KERNEL=$CACHE/kernel-$VERSION-$BUILT-$(built_key)
+    if [[ -d $KERNEL ]]; then
+        return
+    fi
+    need dpkg-deb apt-get tar xz
     ns_check
     root_start
-    # A source that is here already does; only a first run asks the mirror.
-    SOURCE=$(compgen -G "$CACHE/source-*" | sort -V | tail -n 1) || true
-    if [[ -z $SOURCE ]]; then
-        need dpkg-deb apt-get tar xz
-        step index.log "package lists of $SUITE-backports: fetch" private_apt apt-get update
-        version=$(newest_version amd64)
-        step download.log "kernel source $version: download" \
-            fetch "$SCRATCH/packages" "linux-source-$SERIES=$(source_version "$version")"
-        source_start "$version"
-        source_finish
+    if [[ ! -d $CACHE/source-$VERSION ]]; then
+        step download.log "kernel source $VERSION: download" \
+            fetch "$SCRATCH/packages" "$KERNEL_SUITE" "$ARCH" "linux-source-$SERIES=$VERSION"
     fi
+    source_start
+    source_finish
     root_finish
-    version=${SOURCE##*/source-}
     mkdir -p "$out/modules" "$out/build"
     ln -s "../${SOURCE##*/}" "$out/source"
     ln -s "../${ROOT##*/}" "$out/root"
@@ -63,7 +51,7 @@ built_make() {
     cat "${FRAGMENTS[@]}" | grep '^CONFIG_' | tac | awk -F= '!seen[$1]++' | tac >"$out/build/fragment"
     printf '%s\n' "${ROOT_MAKE[@]}" >"$out/make-args"
     built_configure "$out"
-    step build.log "kernel $version: build $BUILT (5 to 10 minutes on 2 cores)" \
+    step build.log "kernel $VERSION: build $BUILT (5 to 10 minutes on 2 cores)" \
         "$TOP/qemu/kernel-enter" "$ROOT" "$SOURCE:/evq/source:ro" "$out/build:/evq/build" -- \
         make -C /evq/source O=/evq/build -j"$JOBS" "${ROOT_MAKE[@]}" \
         KBUILD_BUILD_USER=evq KBUILD_BUILD_HOST=evq vmlinux modules_prepare modules
@@ -72,7 +60,7 @@ built_make() {
     cp "$out/build/include/config/kernel.release" "$out/release"
     # What only a rebuild of the kernel itself would use again.
     find "$out/build" \( -name '*.a' -o -name vmlinux.o -o -name '.tmp_vmlinux*' \) -delete
-    publish "$out" "$CACHE/kernel-$version-$BUILT-$(built_key)"
+    publish "$out" "$KERNEL"
     say "$BUILT kernel: ready in $(clock "$begin")"
 }
 

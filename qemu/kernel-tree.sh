@@ -50,6 +50,8 @@ tree() {
     mkdir -p "$dir/modules"
     if [[ $(config_of "$tree" PVH) == y ]]; then
         image=$tree/vmlinux
+    elif [[ $ARCH == arm64 ]]; then
+        image=$tree/arch/arm64/boot/Image
     else
         image=$tree/arch/x86/boot/bzImage
     fi

@@ -5,11 +5,10 @@
 # the machine's apt sources: a private apt configuration in the cache, with
 # the mirror and the keyring that the machine already trusts.
 
-# The suite whose toolchain built the kernels of its backports.
-readonly SUITE=trixie
-# Kernels this project is known to build and run with: newest first choice.
-readonly SERIES=7.2
-readonly OLDEST=7.2.6
+# The Debian release that the machines of users run: guests of the package tests
+# are made of it.
+# shellcheck disable=SC2034 # for who sources this
+readonly DEBIAN=trixie
 
 # The mirror that the machine's own apt uses.
 mirror() {
@@ -51,75 +50,67 @@ keyring() {
         "run qemu/setup, it installs what is missing"
 }
 
-# The lines of a sources.list: the suite and its backports.
+# sources SUITE...: the lines of a sources.list for these suites.
 sources() {
-    local uri ring
+    local uri ring suite
     uri=$(mirror)
     ring=$(keyring)
-    printf 'deb [signed-by=%s] %s %s main\n' \
-        "$ring" "$uri" "$SUITE" "$ring" "$uri" "$SUITE-backports"
+    for suite in "$@"; do
+        printf 'deb [signed-by=%s] %s %s main\n' "$ring" "$uri" "$suite"
+    done
 }
 
-# apt COMMAND...: apt-get or apt-cache with lists, cache and sources of its own.
+# The suite that backports and experimental are added to.
+base_suite() {
+    case $1 in
+        experimental | rc-buggy) echo sid ;;
+        *) echo "${1%-backports}" ;;
+    esac
+}
+
+# private_apt SUITE ARCHITECTURE COMMAND...: apt-get or apt-cache with lists,
+# cache and sources of its own: the suite alone, for that architecture.
 private_apt() {
-    local tool=$1 dir=$SCRATCH/apt
-    shift
+    local suite=$1 arch=$2 tool=$3 dir=$SCRATCH/apt-$1-$2
+    shift 3
     if [[ ! -d $dir ]]; then
         mkdir -p "$dir/lists/partial" "$dir/archives/partial"
         : >"$dir/status"
-        sources >"$dir/sources.list"
+        sources "$suite" >"$dir/sources.list"
     fi
     "$tool" -o Dir::Etc::SourceList="$dir/sources.list" -o Dir::Etc::SourceParts=/dev/null \
         -o Dir::State="$dir" -o Dir::State::Lists="$dir/lists" -o Dir::State::status="$dir/status" \
         -o Dir::Cache="$dir" -o Dir::Cache::archives="$dir/archives" \
-        -o APT::Architecture=amd64 -o APT::Architectures=amd64 -o APT::Sandbox::User="" \
+        -o APT::Architecture="$arch" -o APT::Architectures="$arch" -o APT::Sandbox::User="" \
         -o Acquire::Languages=none -o Acquire::Retries=3 "$@"
 }
 
-# Prints the newest known-good kernel version on offer, such as 7.2.12, for
-# the flavour (amd64, rt-amd64). Source and headers must be of one version.
-newest_version() {
-    local flavour=$1 version offered
-    offered=$(private_apt apt-cache --names-only search "^linux-headers-$SERIES\\.[0-9]+\\+deb[0-9]+-$flavour\$" |
-        sed -E "s/^linux-headers-($SERIES\\.[0-9]+)\\+.*/\\1/" | sort -Vr)
-    for version in $offered; do
-        [[ $(printf '%s\n' "$OLDEST" "$version" | sort -V | head -n 1) == "$OLDEST" ]] || continue
-        if [[ -n $(source_version "$version") ]]; then
-            printf '%s\n' "$version"
-            return
-        fi
-    done
-    die "the mirror's $SUITE-backports offers no $flavour kernel from $OLDEST up to the end of $SERIES (offered: ${offered:-none})" \
-        "build a Rust-enabled kernel yourself and use its tree: --kernel /path/to/tree," \
-        "or adapt SERIES and OLDEST in qemu/lib-debian.sh to what the suite has now"
+# index SUITE ARCHITECTURE: fetches the package lists, once per run.
+index() {
+    local suite=$1 arch=$2
+    [[ ! -e $SCRATCH/apt-$suite-$arch/fetched ]] || return 0
+    step index.log "package lists of $suite ($arch): fetch" private_apt "$suite" "$arch" apt-get update
+    : >"$SCRATCH/apt-$suite-$arch/fetched"
 }
 
-# Debian's version of linux-source for an upstream version, such as 7.2.12-1~bpo13+1.
-source_version() {
-    private_apt apt-cache madison "linux-source-$SERIES" |
-        sed -nE "s/^ *linux-source-$SERIES \\| *($1-[^ ]+) .*/\\1/p" | sort -V | tail -n 1
-}
-
-# The package release of a version: linux-headers-7.2.12+deb13-amd64 → 7.2.12+deb13-amd64.
-release_of() {
-    private_apt apt-cache --names-only search "^linux-headers-${1//./\\.}\\+deb[0-9]+-$2\$" |
-        sed -E 's/^linux-headers-([^ ]+) .*/\1/' | head -n 1
-}
-
-# root_command VARIANT TARGET PACKAGE...: sets ROOT_COMMAND, which installs a small
-# Debian with these packages into a directory, or a .tar. In the namespaces
-# mmdebstrap can be root, whoever we are; what never boots on a disk of its own
-# needs no fsync, manuals or translations.
+# root_command SUITE VARIANT TARGET PACKAGE...: sets ROOT_COMMAND, which installs
+# a small Debian with these packages, of the suite and its backports, into a
+# directory or a .tar. In the namespaces mmdebstrap can be root, whoever we are;
+# what never boots on a disk of its own needs no fsync, manuals or translations.
 root_command() {
-    local variant=$1 target=$2 packages
-    shift 2
+    local suite=$1 variant=$2 target=$3 packages
+    local -a suites=("$1")
+    shift 3
+    if [[ $suite != sid ]]; then
+        suites+=("$suite-backports")
+    fi
     packages=$(
         IFS=,
         printf '%s' "$*"
     )
     need mmdebstrap
     ns_check
-    sources >"$SCRATCH/sources.list"
+    sources "${suites[@]}" >"$SCRATCH/sources.list"
     # shellcheck disable=SC2034 # for who sources this
     ROOT_COMMAND=("${NS[@]}" mmdebstrap --mode=root --variant="$variant" --include="$packages"
         --dpkgopt=force-unsafe-io
@@ -129,15 +120,16 @@ root_command() {
         --aptopt='APT::Sandbox::User "root"'
         --aptopt='Acquire::Languages "none"'
         --aptopt='Acquire::Retries "3"'
-        "$SUITE" "$target" "$SCRATCH/sources.list")
+        "$suite" "$target" "$SCRATCH/sources.list")
 }
 
-# fetch DIRECTORY PACKAGE[=VERSION]...: download, checked against the signed lists.
+# fetch DIRECTORY SUITE ARCHITECTURE PACKAGE[=VERSION]...: download, checked
+# against the signed lists.
 fetch() {
-    local dir=$1
-    shift
+    local dir=$1 suite=$2 arch=$3
+    shift 3
     mkdir -p "$dir"
-    (cd "$dir" && private_apt apt-get --quiet download "$@")
+    (cd "$dir" && private_apt "$suite" "$arch" apt-get --quiet download "$@")
 }
 
 # unpack DEB DIRECTORY PATTERN...: only the files that match.

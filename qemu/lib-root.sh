@@ -6,28 +6,32 @@
 # string, so only the distribution's own rustc makes modules that fit.
 
 # rust-clippy and rustfmt are for the driver's lints.
-ROOT_PACKAGES=(rustc rust-src rustfmt rust-clippy bindgen
-    gcc-14 gcc-14-x86-64-linux-gnu gcc libc6-dev make flex bison bc
+readonly ROOT_BASE=(rustc rust-src rustfmt rust-clippy bindgen
+    gcc libc6-dev make flex bison bc
     libelf-dev libssl-dev openssl pahole libclang1 kmod xz-utils zstd python3)
-# Raise it when the way the root is made changes.
-readonly ROOT_RECIPE=1
-
-# How Debian calls make for its amd64 kernels.
-# shellcheck disable=SC2034 # for who sources this
-ROOT_MAKE=(ARCH=x86 CROSS_COMPILE=x86_64-linux-gnu- CC=x86_64-linux-gnu-gcc-14)
-
 # For kernels that gcc cannot build: with it, KASAN and Rust exclude each other.
 readonly CLANG_PACKAGES=(clang-19 lld-19 llvm-19)
-readonly CLANG_MAKE=(ARCH=x86 LLVM=-19)
+# Raise it when the way the root is made changes.
+readonly ROOT_RECIPE=2
 
-ROOT=$CACHE/root-$SUITE-$(key_of "$ROOT_RECIPE" "${ROOT_PACKAGES[@]}")
+# use_root [clang]: sets ROOT, ROOT_PACKAGES and ROOT_MAKE (how make is called for
+# kernels) for ROOT_SUITE, COMPILER and ARCH. One root has the compilers for both
+# architectures.
+ROOT="" ROOT_PACKAGES=() ROOT_MAKE=()
 
-# From here on, the build root is the one that has clang as well.
-root_with_clang() {
-    ROOT_PACKAGES+=("${CLANG_PACKAGES[@]}")
+use_root() {
+    local compilers
+    mapfile -t compilers < <(printf "$COMPILER-%s\n" x86-64-linux-gnu aarch64-linux-gnu)
+    ROOT_PACKAGES=("${ROOT_BASE[@]}" "$COMPILER" "${compilers[@]}")
+    # How Debian calls make for its kernels.
     # shellcheck disable=SC2034 # for who sources this
-    ROOT_MAKE=("${CLANG_MAKE[@]}")
-    ROOT=$CACHE/root-$SUITE-$(key_of "$ROOT_RECIPE" "${ROOT_PACKAGES[@]}")
+    ROOT_MAKE=("ARCH=$KERNEL_ARCH" "CROSS_COMPILE=$GNU_ARCH-" "CC=$GNU_ARCH-$COMPILER")
+    if [[ ${1:-} == clang ]]; then
+        ROOT_PACKAGES+=("${CLANG_PACKAGES[@]}")
+        # shellcheck disable=SC2034 # for who sources this
+        ROOT_MAKE=("ARCH=$KERNEL_ARCH" LLVM=-19)
+    fi
+    ROOT=$CACHE/root-$ROOT_SUITE-$(key_of "$ROOT_RECIPE" "${ROOT_PACKAGES[@]}")
 }
 
 in_root() {
@@ -39,8 +43,8 @@ root_start() {
     if [[ -d $ROOT ]]; then
         return
     fi
-    root_command apt "$SCRATCH/root" "${ROOT_PACKAGES[@]}"
-    start buildroot.log "build root: install Debian $SUITE with its rustc and gcc" "${ROOT_COMMAND[@]}"
+    root_command "$ROOT_SUITE" apt "$SCRATCH/root" "${ROOT_PACKAGES[@]}"
+    start buildroot.log "build root: install Debian $ROOT_SUITE with its rustc and $COMPILER" "${ROOT_COMMAND[@]}"
 }
 
 root_finish() {
@@ -57,7 +61,7 @@ root_finish() {
 check_toolchain() {
     local config=$1 pair option have want
     for pair in 'RUSTC_VERSION_TEXT|rustc --version' \
-        'CC_VERSION_TEXT|x86_64-linux-gnu-gcc-14 --version' \
+        "CC_VERSION_TEXT|$GNU_ARCH-$COMPILER --version" \
         'BINDGEN_VERSION_TEXT|bindgen --version'; do
         option=CONFIG_${pair%%|*}
         want=$(sed -n "s/^$option=\"\\(.*\\)\"\$/\\1/p" "$config")
@@ -67,6 +71,6 @@ check_toolchain() {
             die "the kernel was built with '$want', but the build root has '$have' ($option)" \
                 "Rust symbols depend on the compiler's exact version, so a module would not load" \
                 "remove $ROOT and run again for the suite's present toolchain; if it stays so," \
-                "the kernel on offer was built with another one: see SERIES in qemu/lib-debian.sh"
+                "the kernel on offer was built with another one: see the toolchain in qemu/kernels"
     done
 }

@@ -39,7 +39,7 @@ compilers_of() {
     fi
     [[ $("$tool" --version 2>/dev/null | head -n 1) == "$want" ]] ||
         die "the kernel of $tree was built with '$want', and '$tool' here is '$("$tool" --version 2>/dev/null | head -n 1)'" \
-            "install that compiler (Debian and Ubuntu: apt-get install ${tool##*/x86_64-linux-gnu-})"
+            "install that compiler (Debian and Ubuntu: apt-get install $(sed -E 's/^.*linux-gnu-//' <<<"$tool"))"
     if [[ $tool == clang ]]; then
         printf 'LLVM=1\n'
     else
