@@ -2,12 +2,18 @@
 #
 # A list of what one can do; the work is in qemu/, tests/ and cargo.
 
-# stock, rt, tiny, debug, or the directory of a kernel tree that you built.
+# stock, rt, 16k, tiny or debug, with a series if you like (stock-7.2), or the
+# directory of a kernel tree that you built.
 KERNEL ?= stock
+# amd64 or arm64: the architecture of the guest and of what is built for it.
+ARCH ?= $(shell uname -m)
+# The kernel's build means something else by ARCH.
+unexport ARCH
+export EVQ_ARCH := $(ARCH)
 # The kernel that "make module" builds for, unless KERNEL= is given.
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
-TARGET := x86_64-unknown-linux-gnu
+TARGET := $(if $(filter arm64 aarch64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
 MODULE_FOR := $(if $(filter command line environment,$(origin KERNEL)),$(KERNEL),$(KDIR))
 
 # Where rustup puts cargo, for shells that did not read the profile.
@@ -24,7 +30,7 @@ PROVE := --miri --parsers --dkms --vm=stock --vm=rt --checkers --vm=debug
 .PHONY: help demo test prove mutants bench icount icount-baseline profile shell module client man packages gdb lint fmt clean distclean setup kernel vm-module
 
 help: ## this list
-	@printf 'make TARGET [KERNEL=stock|rt|tiny|debug|/tree] [KDIR=/tree]\n\n'
+	@printf 'make TARGET [ARCH=amd64|arm64] [KERNEL=stock|rt|16k|tiny|debug|/tree] [KDIR=/tree]\n\n'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-15s %s\n", $$1, $$2 }'
 
 demo: vm-module client ## key presses in an emulated machine, printed by evdev-client
@@ -59,7 +65,7 @@ module: ## evq.ko for the running kernel, for KDIR=/tree or for KERNEL=NAME; M=D
 	@qemu/module $(if $(M),--of=$(M)) $(MODULE_FOR)
 
 client: setup ## the static evdev-client
-	@RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --release -p evdev-client --target $(TARGET)
+	@cargo build --quiet --release --config qemu/cargo-vm.toml -p evdev-client --target $(TARGET)
 
 man: client ## man pages and shell completions, into target/manual
 	@target/$(TARGET)/release/evdev-client manual target/manual

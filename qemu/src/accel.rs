@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
+use crate::arch::Arch;
 use crate::cache::Cache;
 use crate::initramfs::Initramfs;
 use crate::kernel::Kernel;
@@ -33,6 +34,10 @@ pub fn choose(kernel: &Kernel, cache: &Cache, folder: &Path) -> anyhow::Result<A
             _ => bail!("EVQ_ACCEL is {wanted:?}: it may be tcg or kvm"),
         };
     }
+    // Another processor is emulated, whatever the machine has.
+    if kernel.arch != Arch::host()? {
+        return Ok(Accel::Tcg);
+    }
     if OpenOptions::new()
         .read(true)
         .write(true)
@@ -43,7 +48,7 @@ pub fn choose(kernel: &Kernel, cache: &Cache, folder: &Path) -> anyhow::Result<A
     }
     // The answer holds for this boot of the host, this kernel and this QEMU.
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let circumstances = format!("{}\n{}", boot.trim(), qemu_version()?);
+    let circumstances = format!("{}\n{}", boot.trim(), qemu_version(kernel.arch)?);
     let name = format!("accel-{}", kernel.release);
     let known = cache.get(&name);
     let known = known
@@ -67,11 +72,12 @@ pub fn choose(kernel: &Kernel, cache: &Cache, folder: &Path) -> anyhow::Result<A
 }
 
 fn probe(kernel: &Kernel, folder: &Path) -> anyhow::Result<()> {
-    let mut initramfs = Initramfs::new()?;
+    let mut initramfs = Initramfs::new(kernel)?;
     initramfs.words(path::ARGV, [OsStr::new("/bin/true")].into_iter());
     initramfs.words(path::ENV, std::iter::empty());
     initramfs.text(path::STDIO, "pipe\n");
     let hardware = Hardware {
+        arch: kernel.arch,
         image: kernel.image.clone(),
         initramfs: initramfs.write(&folder.join("probe.cpio"))?,
         append: String::new(),

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, ensure, Context};
 
 use crate::cpio::Archive;
+use crate::kernel::{self, Kernel};
 use crate::wire::path;
 
 /// The contents of one initramfs.
@@ -20,11 +21,11 @@ pub struct Initramfs {
 }
 
 impl Initramfs {
-    /// Busybox under all its names, init and vm-ctl.
+    /// Busybox, which init gives all its names, init and vm-ctl.
     ///
     /// # Errors
-    /// Busybox is not installed, or init was not built.
-    pub fn new() -> anyhow::Result<Self> {
+    /// Busybox is not installed, or init does not build.
+    pub fn new(kernel: &Kernel) -> anyhow::Result<Self> {
         let mut this = Self {
             archive: Archive::default(),
             load: String::new(),
@@ -35,25 +36,15 @@ impl Initramfs {
         ] {
             this.archive.directory(folder);
         }
-        let busybox = ["/bin/busybox", "/usr/bin/busybox"]
+        let busybox = kernel
+            .busybox
             .iter()
-            .map(Path::new)
+            .map(PathBuf::as_path)
+            .chain(["/bin/busybox", "/usr/bin/busybox"].map(Path::new))
             .find(|path| path.exists())
             .context("there is no /bin/busybox: apt-get install busybox-static")?;
         this.program(busybox, "/bin/busybox")?;
-        let applets = std::process::Command::new(busybox)
-            .arg("--list")
-            .output()
-            .with_context(|| format!("running {} --list", busybox.display()))?;
-        for applet in String::from_utf8_lossy(&applets.stdout).split_whitespace() {
-            if applet != "busybox" {
-                this.archive.symlink(&format!("/bin/{applet}"), "busybox");
-            }
-        }
-        let init = std::env::current_exe()
-            .context("finding the place of this program")?
-            .with_file_name("evq-init");
-        this.program(&init, "/init")?;
+        this.program(&kernel::init(kernel.arch)?, "/init")?;
         this.archive.symlink("/bin/vm-ctl", "/init");
         for link in ["/sbin", "/usr/bin", "/usr/sbin"] {
             this.archive.symlink(link, "/bin");
@@ -89,7 +80,7 @@ impl Initramfs {
         ensure!(
             !needs_loader(&data),
             "{} is linked dynamically, and the guest has no libraries: build it with \
-             --config qemu/cargo-vm.toml --target x86_64-unknown-linux-gnu and without RUSTFLAGS; \
+             --config qemu/cargo-vm.toml --target ARCH-unknown-linux-gnu and without RUSTFLAGS; \
              busybox comes from the package busybox-static",
             source.display()
         );

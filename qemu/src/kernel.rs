@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{ensure, Context};
 
+use crate::arch::Arch;
+
 /// Modules of the project that are in the guest; those marked are loaded. The last
 /// one is for the tests.
 const MODULES: &[(&str, bool)] = &[
@@ -40,6 +42,8 @@ pub fn target() -> PathBuf {
 pub struct Kernel {
     /// The name that was asked for.
     pub name: String,
+    /// The architecture that was asked for.
+    pub arch: Arch,
     /// What QEMU boots.
     pub image: PathBuf,
     /// Tells it from others of the same release: what its folder is called.
@@ -50,6 +54,8 @@ pub struct Kernel {
     pub modules: Vec<PathBuf>,
     /// Image with symbols, where there is one.
     pub symbols: Option<PathBuf>,
+    /// Busybox for its architecture, where this machine's own cannot run in it.
+    pub busybox: Option<PathBuf>,
     /// What it needs on its command line.
     pub arguments: &'static str,
 }
@@ -60,10 +66,10 @@ impl Kernel {
     ///
     /// # Errors
     /// The tool failed, or a file that it has to leave is not there.
-    pub fn prepare(name: &str) -> anyhow::Result<Self> {
+    pub fn prepare(arch: Arch, name: &str) -> anyhow::Result<Self> {
         let folder = match std::env::var_os("EVQ_KERNEL_DIR") {
             Some(folder) => PathBuf::from(folder),
-            None => tool("kernel", name)?,
+            None => tool("kernel", arch, name)?,
         };
         let read = |file: &str| {
             let file = folder.join(file);
@@ -77,8 +83,10 @@ impl Kernel {
         };
         let modules = folder.join("modules");
         let symbols = folder.join("vmlinux");
+        let busybox = folder.join("busybox");
         let kernel = Self {
             name: name.to_owned(),
+            arch,
             image: folder.join("image"),
             key: folder
                 .file_name()
@@ -90,7 +98,12 @@ impl Kernel {
                 .map(|file| modules.join(file))
                 .collect(),
             symbols: symbols.exists().then_some(symbols),
-            arguments: if name == "debug" { DEBUG_ARGUMENTS } else { "" },
+            busybox: busybox.exists().then_some(busybox),
+            arguments: if name.starts_with("debug") {
+                DEBUG_ARGUMENTS
+            } else {
+                ""
+            },
         };
         for file in kernel.modules.iter().chain([&kernel.image]) {
             ensure!(
@@ -109,7 +122,7 @@ impl Kernel {
 /// # Errors
 /// They could not be built.
 pub fn modules(kernel: &Kernel) -> anyhow::Result<Vec<(PathBuf, bool)>> {
-    let folder = tool("module", &kernel.name)?;
+    let folder = tool("module", kernel.arch, &kernel.name)?;
     let modules: Vec<(PathBuf, bool)> = MODULES
         .iter()
         .map(|(file, load)| (folder.join(file), *load))
@@ -128,10 +141,29 @@ pub fn modules(kernel: &Kernel) -> anyhow::Result<Vec<(PathBuf, bool)>> {
 ///
 /// # Errors
 /// It does not build.
-pub fn client() -> anyhow::Result<PathBuf> {
+pub fn client(arch: Arch) -> anyhow::Result<PathBuf> {
+    program(arch, "evdev-client", "evdev-client")
+}
+
+/// The init of the guest. For this machine's architecture it was built beside
+/// this program.
+///
+/// # Errors
+/// It does not build.
+pub fn init(arch: Arch) -> anyhow::Result<PathBuf> {
+    if arch == Arch::host()? {
+        let me = std::env::current_exe().context("finding the place of this program")?;
+        return Ok(me.with_file_name("evq-init"));
+    }
+    program(arch, "evq-vm", "evq-init")
+}
+
+/// Builds a program for the guest.
+fn program(arch: Arch, package: &str, name: &str) -> anyhow::Result<PathBuf> {
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--release", "--package", "evdev-client"])
-        .args(["--target", TARGET, "--manifest-path"])
+        .args(["build", "--quiet", "--release", "--package", package])
+        .args(["--bin", name])
+        .args(["--target", arch.target(), "--manifest-path"])
         .arg(checkout().join("Cargo.toml"))
         .arg("--config")
         .arg(checkout().join("qemu/cargo-vm.toml"))
@@ -141,21 +173,22 @@ pub fn client() -> anyhow::Result<PathBuf> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .status()
-        .context("running cargo to build evdev-client (is a Rust toolchain installed?)")?;
+        .with_context(|| {
+            format!("running cargo to build {name} (is a Rust toolchain installed?)")
+        })?;
     ensure!(
         status.success(),
-        "building evdev-client failed (--no-evq runs without)"
+        "building {name} for {arch} failed, see above (--no-evq runs without evdev-client)"
     );
-    Ok(target().join(TARGET).join("release/evdev-client"))
+    Ok(target().join(arch.target()).join("release").join(name))
 }
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
-
 /// Runs `qemu/TOOL NAME`; its one line on stdout is a folder.
-fn tool(tool: &str, name: &str) -> anyhow::Result<PathBuf> {
+fn tool(tool: &str, arch: Arch, name: &str) -> anyhow::Result<PathBuf> {
     let path = checkout().join("qemu").join(tool);
     let output = Command::new(&path)
         .arg(name)
+        .env("EVQ_ARCH", arch.to_string())
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()

@@ -9,6 +9,7 @@
 //! what the two say to one another.
 
 pub mod accel;
+pub mod arch;
 pub mod cache;
 pub mod cpio;
 pub mod gdb;

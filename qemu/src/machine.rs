@@ -14,10 +14,8 @@ use anyhow::Context;
 use nix::fcntl::{fcntl, FcntlArg, FdFlag};
 use nix::sys::signal::Signal;
 
+use crate::arch::Arch;
 use crate::wire::VIRTIO_PORT;
-
-/// The program; from the package qemu-system-x86.
-pub const QEMU: &str = "qemu-system-x86_64";
 
 /// What executes the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +46,8 @@ const ICOUNT: &[&str] = &[
 /// What to boot and how.
 #[derive(Clone, Debug)]
 pub struct Hardware {
+    /// Its architecture.
+    pub arch: Arch,
     /// Kernel image.
     pub image: PathBuf,
     /// Its initramfs.
@@ -74,7 +74,7 @@ pub struct Hardware {
 pub struct Machine {
     child: Child,
     messages: PathBuf,
-    /// ttyS0: the kernel log.
+    /// The console, [`Arch::console`]: the kernel log.
     pub log: UnixStream,
     /// ttyS1: the command's stdio, see [`crate::wire`].
     pub data: UnixStream,
@@ -100,7 +100,7 @@ impl Machine {
         let (control, control_end) = pair()?;
         let (monitor, monitor_end) = pair()?;
 
-        let mut command = Command::new(QEMU);
+        let mut command = Command::new(hardware.arch.qemu());
         command
             .args([
                 "-nodefaults",
@@ -109,12 +109,9 @@ impl Machine {
                 "none",
                 "-no-reboot",
             ])
-            .args(["-machine", "pc", "-m", &hardware.memory.to_string()])
+            .args(["-m", &hardware.memory.to_string()])
             .args(["-smp", &hardware.smp.to_string()])
-            .args(match hardware.accel {
-                Accel::Kvm => ["-accel", "kvm", "-cpu", "host"],
-                Accel::Tcg => ["-accel", "tcg", "-cpu", "max"],
-            })
+            .args(processor(hardware.arch, hardware.accel))
             .args(if hardware.icount { ICOUNT } else { &[] })
             .arg("-kernel")
             .arg(&hardware.image)
@@ -126,13 +123,12 @@ impl Machine {
             ("data", &data_end),
             ("control", &control_end),
         ] {
-            command
-                .args([
-                    "-chardev",
-                    &format!("socket,id={name},fd={}", end.as_raw_fd()),
-                ])
-                .args(["-serial", &format!("chardev:{name}")]);
+            command.args([
+                "-chardev",
+                &format!("socket,id={name},fd={}", end.as_raw_fd()),
+            ]);
         }
+        command.args(ports(hardware.arch));
         command
             .args([
                 "-chardev",
@@ -175,9 +171,14 @@ impl Machine {
         // SAFETY: between fork and exec only fcntl and prctl are called, which
         // are async-signal-safe; nothing is allocated and no lock is taken.
         unsafe { command.pre_exec(move || prepare_child(&ends)) };
-        let child = command
-            .spawn()
-            .with_context(|| format!("starting {QEMU} (apt-get install qemu-system-x86)"))?;
+        let child = command.spawn().with_context(|| {
+            let arch = hardware.arch;
+            format!(
+                "starting {} (apt-get install {})",
+                arch.qemu(),
+                arch.qemu_package()
+            )
+        })?;
         Ok(Self {
             child,
             messages: hardware.messages.clone(),
@@ -200,9 +201,7 @@ impl Machine {
     /// # Errors
     /// That of the system call.
     pub fn wait(&mut self) -> anyhow::Result<ExitStatus> {
-        self.child
-            .wait()
-            .with_context(|| format!("waiting for {QEMU}"))
+        self.child.wait().context("waiting for QEMU")
     }
 
     /// What QEMU itself has said so far.
@@ -232,20 +231,82 @@ fn prepare_child(ends: &[RawFd]) -> std::io::Result<()> {
     Ok(())
 }
 
+/// The machine and its processors.
+fn processor(arch: Arch, accel: Accel) -> &'static [&'static str] {
+    match (arch, accel) {
+        (Arch::Amd64, Accel::Kvm) => &["-machine", "pc", "-accel", "kvm", "-cpu", "host"],
+        (Arch::Amd64, Accel::Tcg) => &["-machine", "pc", "-accel", "tcg", "-cpu", "max"],
+        (Arch::Arm64, Accel::Kvm) => &[
+            "-machine",
+            "virt,gic-version=max",
+            "-accel",
+            "kvm",
+            "-cpu",
+            "host",
+        ],
+        // Pointer authentication as the architecture defines it costs half of the time.
+        (Arch::Arm64, Accel::Tcg) => &[
+            "-machine",
+            "virt",
+            "-accel",
+            "tcg",
+            "-cpu",
+            "max,pauth-impdef=on",
+        ],
+    }
+}
+
+/// The serial ports: the console for the log, ttyS1 for data, ttyS2 for control.
+/// The arm64 machine has one port, no ISA bus and no keyboard controller: the
+/// other ports and a keyboard are PCI devices there.
+fn ports(arch: Arch) -> &'static [&'static str] {
+    match arch {
+        Arch::Amd64 => &[
+            "-serial",
+            "chardev:log",
+            "-serial",
+            "chardev:data",
+            "-serial",
+            "chardev:control",
+        ],
+        Arch::Arm64 => &[
+            "-serial",
+            "chardev:log",
+            "-chardev",
+            "null,id=unused",
+            "-device",
+            "pci-serial,chardev=unused",
+            "-device",
+            "pci-serial,chardev=data",
+            "-device",
+            "pci-serial,chardev=control",
+            "-device",
+            "virtio-keyboard-pci",
+        ],
+    }
+}
+
 fn kernel_arguments(hardware: &Hardware) -> String {
-    let mut arguments = String::from(
-        // A log that loses nothing, whatever level the command sets; a panic that ends the machine instead of
-        // hanging it (and an oops is one); nothing that waits for hardware.
-        "console=ttyS0 ignore_loglevel printk.devkmsg=on oops=panic panic=-1 reboot=t \
-         rdinit=/init 8250.nr_uarts=4 sysrq_always_enabled=1 mitigations=off",
+    // A log that loses nothing, whatever level the command sets; a panic that ends the machine
+    // instead of hanging it (and an oops is one); nothing that waits for hardware.
+    let mut arguments = format!(
+        "console={} ignore_loglevel printk.devkmsg=on oops=panic panic=-1 rdinit=/init \
+         8250.nr_uarts=4 sysrq_always_enabled=1 mitigations=off",
+        hardware.arch.console()
     );
+    if hardware.arch == Arch::Amd64 {
+        arguments.push_str(" reboot=t");
+    }
     if hardware.gdb.is_some() || hardware.icount {
         arguments.push_str(" nokaslr");
     }
     if hardware.icount {
         // Nothing by chance, no calibration of a clock against another, and no
         // tests of ciphers that run for seconds beside the command.
-        arguments.push_str(" norandmaps tsc_early_khz=1000000 tsc=reliable cryptomgr.notests");
+        arguments.push_str(" norandmaps cryptomgr.notests");
+        if hardware.arch == Arch::Amd64 {
+            arguments.push_str(" tsc_early_khz=1000000 tsc=reliable");
+        }
     }
     if !hardware.append.is_empty() {
         arguments.push(' ');
@@ -254,15 +315,21 @@ fn kernel_arguments(hardware: &Hardware) -> String {
     arguments
 }
 
-/// The first line of `qemu-system-x86_64 --version`.
+/// The first line that QEMU prints for `--version`.
 ///
 /// # Errors
 /// QEMU is not installed.
-pub fn qemu_version() -> anyhow::Result<String> {
-    let output = Command::new(QEMU)
+pub fn qemu_version(arch: Arch) -> anyhow::Result<String> {
+    let output = Command::new(arch.qemu())
         .arg("--version")
         .output()
-        .with_context(|| format!("running {QEMU} --version (apt-get install qemu-system-x86)"))?;
+        .with_context(|| {
+            format!(
+                "running {} --version (apt-get install {})",
+                arch.qemu(),
+                arch.qemu_package()
+            )
+        })?;
     let text = String::from_utf8_lossy(&output.stdout);
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::arch::Arch;
 use crate::verdict::EXIT_CODES;
 
 /// Boots a kernel in QEMU with the project's modules and evdev-client, runs
@@ -14,9 +15,14 @@ use crate::verdict::EXIT_CODES;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "qemu/run", after_long_help = after_help(), max_term_width = 100)]
 pub struct Options {
-    /// Kernel: stock, tiny, or the directory of a kernel tree that was built
+    /// Kernel: stock, rt, 16k, tiny or debug, with a series if wanted (stock-7.2), or the
+    /// directory of a kernel tree that was built
     #[arg(long, value_name = "NAME", default_value = "stock", env = "EVQ_KERNEL")]
     pub kernel: String,
+
+    /// Architecture of the guest, amd64 or arm64; by default that of this machine
+    #[arg(long, value_name = "ARCH", env = "EVQ_ARCH", value_parser = parse_arch)]
+    pub arch: Option<Arch>,
 
     /// Puts a file of the host into the guest; may be repeated
     #[arg(long = "file", value_name = "SRC:DST", value_parser = parse_file)]
@@ -89,6 +95,14 @@ fn after_help() -> String {
          In the guest, vm-ctl presses keys of the emulated keyboard (vm-ctl --help).\n\
          On a terminal, Ctrl-A x ends the machine."
     )
+}
+
+/// An empty variable is as good as none.
+fn parse_arch(text: &str) -> Result<Arch, String> {
+    if text.is_empty() {
+        return Arch::host().map_err(|error| error.to_string());
+    }
+    text.parse()
 }
 
 fn parse_file(text: &str) -> Result<(PathBuf, String), String> {

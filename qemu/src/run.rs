@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::accel;
+use crate::arch::Arch;
 use crate::cache::Cache;
 use crate::gdb;
 use crate::initramfs::Initramfs;
@@ -36,7 +37,8 @@ const SHIPPED: &str = "/lib/evq/cargo";
 pub fn run(options: &Options) -> anyhow::Result<u8> {
     terminal::block_size_signal()?;
     let cache = Cache::open()?;
-    let kernel = Kernel::prepare(&options.kernel)?;
+    let arch = options.arch.map_or_else(Arch::host, Ok)?;
+    let kernel = Kernel::prepare(arch, &options.kernel)?;
     let folder = run_folder(&kernel::target().join("vm"))?;
     let (accel, smp) = if options.icount {
         (Accel::Tcg, 1)
@@ -66,6 +68,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     let initramfs =
         initramfs(options, &kernel, &modules, size)?.write(&folder.join("initramfs.cpio"))?;
     let hardware = Hardware {
+        arch,
         image: kernel.image.clone(),
         initramfs,
         append: format!("{} {}", kernel.arguments, options.append),
@@ -163,7 +166,7 @@ fn initramfs(
     modules: &[(PathBuf, bool)],
     size: Option<(u16, u16)>,
 ) -> anyhow::Result<Initramfs> {
-    let mut initramfs = Initramfs::new()?;
+    let mut initramfs = Initramfs::new(kernel)?;
     for module in &kernel.modules {
         initramfs.module(module, true)?;
     }
@@ -171,7 +174,7 @@ fn initramfs(
         initramfs.module(module, *load)?;
     }
     if !options.no_evq {
-        initramfs.program(&kernel::client()?, "/bin/evdev-client")?;
+        initramfs.program(&kernel::client(kernel.arch)?, "/bin/evdev-client")?;
     }
     for (source, target) in &options.files {
         initramfs.file(source, target)?;
@@ -251,6 +254,7 @@ fn environment(cargo: bool) -> Vec<OsString> {
             b"EVQ_KERNEL",
             b"EVQ_KERNEL_DIR",
             b"EVQ_ACCEL",
+            b"EVQ_ARCH",
         ];
         let passed = text.starts_with(b"EVQ_")
             || (text.starts_with(b"RUST_") && !(cargo && text == b"RUST_TEST_THREADS"))
@@ -269,7 +273,13 @@ fn environment(cargo: bool) -> Vec<OsString> {
 /// The command line of this run, to be pasted into a shell.
 fn replay() -> String {
     let mut words = Vec::new();
-    for name in ["EVQ_ACCEL", "EVQ_KERNEL", "EVQ_KERNEL_DIR", "EVQ_CACHE"] {
+    for name in [
+        "EVQ_ACCEL",
+        "EVQ_ARCH",
+        "EVQ_KERNEL",
+        "EVQ_KERNEL_DIR",
+        "EVQ_CACHE",
+    ] {
         if let Some(value) = std::env::var_os(name) {
             words.push(format!("{name}={}", quote(&value)));
         }

@@ -49,6 +49,7 @@ fn run() -> anyhow::Result<()> {
         value: setup::taint()?,
     })?;
     setup::mount_rest()?;
+    setup::install_commands()?;
     setup::load_modules()?;
     for section in setup::sections() {
         control.send(&section)?;

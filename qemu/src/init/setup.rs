@@ -74,6 +74,20 @@ pub(crate) fn taint() -> anyhow::Result<u64> {
         .with_context(|| format!("{file} in the guest holds {text:?}"))
 }
 
+/// Gives busybox the names of its commands. Its list is known to itself alone, and the
+/// host cannot run the busybox of another architecture.
+pub(crate) fn install_commands() -> anyhow::Result<()> {
+    let status = std::process::Command::new("/bin/busybox")
+        .args(["--install", "-s", "/bin"])
+        .status()
+        .context("running /bin/busybox in the guest (is it for this processor?)")?;
+    anyhow::ensure!(
+        status.success(),
+        "busybox --install -s /bin in the guest: {status}"
+    );
+    Ok(())
+}
+
 /// Loads what the host has listed, in its order.
 pub(crate) fn load_modules() -> anyhow::Result<()> {
     let none = CString::default();

@@ -140,7 +140,7 @@ impl Keyboard {
         let text = std::fs::read_to_string(list).with_context(|| format!("reading {list}"))?;
         let event = text
             .split("\n\n")
-            .filter(|device| device.contains("keyboard"))
+            .filter(|device| device.contains("eyboard"))
             .find_map(|device| {
                 let handlers = device
                     .lines()
