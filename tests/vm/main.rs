@@ -32,6 +32,8 @@ mod limits;
 mod mapped;
 mod model;
 mod module;
+// The host can raise an NMI on x86 only.
+#[cfg(target_arch = "x86_64")]
 mod nmi;
 mod observe;
 mod owner;

@@ -8,6 +8,7 @@ use nix::fcntl::OFlag;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
+use crate::support::calls;
 use crate::support::device::*;
 use crate::support::worker::Worker;
 use crate::support::{readiness, LIMIT};
@@ -99,7 +100,7 @@ fn a_blocked_poll_is_woken_by_a_post() {
         let count = poll(&mut fds, PollTimeout::NONE);
         (count, fds[0].revents())
     });
-    worker.until_blocked_in(libc::SYS_poll);
+    worker.until_blocked_in(calls::POLL);
     post(&writer, &[record(1)]);
     assert_eq!(worker.join(), (Ok(1), Some(PollFlags::POLLIN)));
 }
@@ -199,7 +200,7 @@ fn edge_triggered_with_partial_drains_does_not_hang() {
         drain(&fd).len()
     });
     for round in 0..ROUNDS {
-        worker.until_blocked_in(libc::SYS_epoll_wait);
+        worker.until_blocked_in(calls::EPOLL_WAIT);
         post_numbers(&writer, [1, 2]);
         assert_eq!(seen.recv_timeout(LIMIT), Ok(round));
     }
@@ -240,7 +241,7 @@ fn exclusive_waiters_of_two_fds_are_both_woken() {
         })
         .collect();
     for worker in &workers {
-        worker.until_blocked_in(libc::SYS_epoll_wait);
+        worker.until_blocked_in(calls::EPOLL_WAIT);
     }
     post(&writer, &[record(3)]);
     for worker in workers {

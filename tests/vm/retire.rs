@@ -10,6 +10,7 @@ use nix::fcntl::OFlag;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
+use crate::support::calls;
 use crate::support::device::*;
 use crate::support::modules::Timer;
 use crate::support::signals::*;
@@ -107,7 +108,7 @@ fn a_blocked_poll_ends_with_hup_and_err() {
         let count = poll(&mut fds, PollTimeout::NONE);
         (count, fds[0].revents())
     });
-    worker.until_blocked_in(libc::SYS_poll);
+    worker.until_blocked_in(calls::POLL);
     drop(timer);
     assert_eq!(
         worker.join(),
@@ -140,7 +141,7 @@ fn a_blocked_epoll_ends_with_hup_and_err() {
         })
     });
     for worker in &workers {
-        worker.until_blocked_in(libc::SYS_epoll_wait);
+        worker.until_blocked_in(calls::EPOLL_WAIT);
     }
     drop(timer);
     for worker in workers {

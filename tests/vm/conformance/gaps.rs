@@ -223,12 +223,17 @@ impl Tracee {
 
     /// Whether it has stopped at the entry of a call that may wait.
     fn enters_wait(&self) -> bool {
-        const WAITS: [libc::c_long; 8] = [
+        // arm64 has only the forms with a signal mask.
+        const WAITS: &[libc::c_long] = &[
             libc::SYS_read,
+            #[cfg(target_arch = "x86_64")]
             libc::SYS_poll,
+            #[cfg(target_arch = "x86_64")]
             libc::SYS_select,
-            libc::SYS_pselect6,
+            #[cfg(target_arch = "x86_64")]
             libc::SYS_epoll_wait,
+            libc::SYS_ppoll,
+            libc::SYS_pselect6,
             libc::SYS_epoll_pwait,
             libc::SYS_epoll_pwait2,
             libc::SYS_io_uring_enter,

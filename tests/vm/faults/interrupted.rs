@@ -12,6 +12,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::select::{pselect, select, FdSet};
 use nix::sys::signal::{sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
 
+use crate::support::calls;
 use crate::support::device::*;
 use crate::support::worker::{until, Worker};
 
@@ -55,7 +56,7 @@ fn is_interrupted(name: &str, call: libc::c_long, wait: Wait) {
 
 #[test]
 fn poll_is_interrupted() {
-    is_interrupted("poll", libc::SYS_poll, |fd| {
+    is_interrupted("poll", calls::POLL, |fd| {
         poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::NONE)
     });
 }
@@ -90,7 +91,7 @@ fn pselect_is_interrupted() {
 
 #[test]
 fn epoll_is_interrupted() {
-    is_interrupted("epoll_wait", libc::SYS_epoll_wait, |fd| {
+    is_interrupted("epoll_wait", calls::EPOLL_WAIT, |fd| {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).expect("epoll_create1");
         epoll
             .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0))

@@ -14,6 +14,7 @@ use nix::sys::ptrace;
 use nix::sys::signal::{kill, raise, sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
 use nix::sys::wait::{waitpid, WaitStatus};
 
+use crate::support::calls;
 use crate::support::device::*;
 use crate::support::modules::{load, Unloaded};
 use crate::support::process::Child;
@@ -56,7 +57,7 @@ fn signalled_in(call: libc::c_long, run: impl FnOnce()) {
         let status = waitpid(pid, None).expect("waitpid");
         assert_eq!(status, WaitStatus::PtraceSyscall(pid), "before call {call}");
         let registers = ptrace::getregs(pid).expect("PTRACE_GETREGS");
-        if registers.orig_rax == call as u64 {
+        if calls::about_to_make(&registers) == call {
             break;
         }
     }

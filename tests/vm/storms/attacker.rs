@@ -14,6 +14,7 @@ use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{getrlimit, setrlimit, Resource};
 use nix::unistd::{getpid, setgid, setgroups, setpgid, setresuid, setuid, Gid, Pid, Uid};
 
+use crate::support::calls;
 use crate::support::device::*;
 use crate::support::figure;
 use crate::support::memory::{is_checked, slab};
@@ -309,7 +310,7 @@ fn a_user_that_polls_one_file_many_times() {
             let mut fds = vec![PollFd::new(fd.as_fd(), PollFlags::POLLPRI); TIMES];
             poll(&mut fds, PollTimeout::NONE).expect("poll")
         });
-        poller.until_blocked_in(libc::SYS_poll);
+        poller.until_blocked_in(calls::POLL);
         poller
     });
 }

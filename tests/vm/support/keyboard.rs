@@ -4,14 +4,18 @@
 use std::fs;
 use std::process::Command;
 
-/// The kernel's own node of the AT keyboard, and the number of the input
+/// The kernel's own node of the emulated keyboard, and the number of the input
 /// device, which is the source of its events.
 pub(crate) fn find() -> (String, u16) {
     let devices = fs::read_to_string("/proc/bus/input/devices").expect("the input core is there");
     let device = devices
         .split("\n\n")
-        .find(|device| device.contains("AT Translated"))
-        .unwrap_or_else(|| panic!("no AT keyboard among\n{devices}"));
+        .find(|device| {
+            ["AT Translated", "QEMU Virtio Keyboard"]
+                .iter()
+                .any(|name| device.contains(name))
+        })
+        .unwrap_or_else(|| panic!("no emulated keyboard among\n{devices}"));
     let event = device
         .split_whitespace()
         .find(|word| word.starts_with("event"))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the tests share.
 
+pub(crate) mod calls;
 pub(crate) mod client;
 pub(crate) mod device;
 pub(crate) mod inject;
