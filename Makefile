@@ -13,6 +13,8 @@ export EVQ_ARCH := $(ARCH)
 # The kernel that "make module" builds for, unless KERNEL= is given.
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
+# The client that writes the manual runs here, whatever the guest is.
+HOST_TARGET := $(shell uname -m)-unknown-linux-gnu
 TARGET := $(if $(filter arm64 aarch64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
 MODULE_FOR := $(if $(filter command line environment,$(origin KERNEL)),$(KERNEL),$(KDIR))
 
@@ -27,7 +29,7 @@ unexport MAKEFLAGS MFLAGS
 # The lanes of "make prove", those that take longest last.
 PROVE := --miri --parsers --dkms --vm=stock --vm=rt --checkers --vm=debug
 
-.PHONY: help demo test prove mutants bench icount icount-baseline profile shell module client man packages gdb lint fmt clean distclean setup kernel vm-module
+.PHONY: help demo test prove mutants bench icount icount-baseline profile shell module client man packages gdb lint fmt canary clean distclean setup kernel vm-module
 
 help: ## this list
 	@printf 'make TARGET [ARCH=amd64|arm64] [KERNEL=stock|rt|16k|tiny|debug|/tree] [KDIR=/tree]\n\n'
@@ -67,8 +69,9 @@ module: ## evq.ko for the running kernel, for KDIR=/tree or for KERNEL=NAME; M=D
 client: setup ## the static evdev-client
 	@cargo build --quiet --release --config qemu/cargo-vm.toml -p evdev-client --target $(TARGET)
 
-man: client ## man pages and shell completions, into target/manual
-	@target/$(TARGET)/release/evdev-client manual target/manual
+man: setup ## man pages and shell completions, into target/manual
+	@cargo build --quiet --release --config qemu/cargo-vm.toml -p evdev-client --target $(HOST_TARGET)
+	@target/$(HOST_TARGET)/release/evdev-client manual target/manual
 	@install -D -m 644 -t target/manual/man4 docs/man/evq.4
 	@install -D -m 644 -t target/manual/man5 docs/man/evq-recording.5
 
@@ -85,6 +88,9 @@ lint: kernel ## format and lint checks of both sides
 fmt: kernel ## format both sides
 	@cargo fmt --all
 	@qemu/module --fmt $(KERNEL)
+
+canary: ## builds and tests the driver on kernels that Debian offers and the project does not know yet
+	@qemu/canary $(SUITES)
 
 clean: ## remove what was built in the checkout
 	@rm -rf target
