@@ -2,9 +2,9 @@
 
 //! Misc devices with poll and asynchronous notification, owned by their module.
 //!
-//! What [`kernel::miscdevice`] of Linux 7.2 does not do: it names no owner, so that a module can
-//! be unloaded under an open file, and offers neither `poll` nor `fasync` nor a mode for the
-//! device node.
+//! What [`kernel::miscdevice`] does not do: up to Linux 7.3 it offers neither `poll` nor `fasync` nor
+//! a mode for the device node; up to 7.2 it names no owner, so that a module can be unloaded under
+//! an open file.
 //!
 //! The waiting is in the table of operations rather than in the driver, which only says where its
 //! wait queue and its list of asynchronous readers are. So the order is right by construction:

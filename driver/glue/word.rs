@@ -2,7 +2,7 @@
 
 //! Plain loads and stores of a shared word, without a call.
 //!
-//! In Linux 7.2 each access to an [`Atomic`] calls a C function. For a record of eight words that is
+//! Up to Linux 7.3 each access to an [`Atomic`] calls a C function. For a record of eight words that is
 //! most of the work.
 
 use kernel::sync::atomic::Atomic;

@@ -2,7 +2,7 @@
 
 //! Work that is put off to a thread of the kernel, now or later.
 //!
-//! What [`kernel::workqueue`] of Linux 7.2 does not do: its work cannot be waited for, so that a
+//! What [`kernel::workqueue`] of Linux 7.3 does not do: its work cannot be waited for, so that a
 //! module could be unloaded while its function runs. Here the destructor waits.
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
