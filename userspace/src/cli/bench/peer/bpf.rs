@@ -15,13 +15,21 @@ use anyhow::Context as _;
 use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::unistd::{sysconf, SysconfVar};
 
 use super::{records, Link, Poster, Taker, BATCH, RECORD};
 
 /// Bytes of the ring buffer: about as many records as a queue holds.
 const SIZE: usize = 512 * 1024;
 
-const PAGE: usize = 4096;
+/// Bytes of a page; not the same on every arm64 kernel.
+fn page_size() -> usize {
+    sysconf(SysconfVar::PAGE_SIZE)
+        .ok()
+        .flatten()
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .unwrap_or(4096)
+}
 
 /// Bytes before each record; the first four are its length and these two.
 const HEADER: usize = 8;
@@ -163,6 +171,8 @@ struct Consumer {
     consumed: MmapRaw,
     /// A page that says how much was produced, and the data twice in a row.
     produced: MmapRaw,
+    /// Bytes of that page.
+    page: usize,
     buffer: Vec<u8>,
 }
 
@@ -182,7 +192,7 @@ impl Consumer {
             if at >= end {
                 break;
             }
-            let offset = PAGE + (at as usize & (SIZE - 1));
+            let offset = self.page + (at as usize & (SIZE - 1));
             let entry = self.produced.as_mut_ptr().wrapping_add(offset);
             // SAFETY: below the size, and so in the mapping; a multiple of 8.
             let length = unsafe { &*entry.cast::<AtomicU32>() }.load(Ordering::Relaxed);
@@ -249,10 +259,11 @@ pub(super) fn open() -> anyhow::Result<Link> {
     // SAFETY: the attributes of this command; code and licence outlive the call.
     let program = unsafe { bpf(BPF_PROG_LOAD, &mut attr) };
     let program = owned(program, "loading a BPF program")?;
-    let consumed = MmapOptions::new().len(PAGE).map_raw(&map);
+    let page = page_size();
+    let consumed = MmapOptions::new().len(page).map_raw(&map);
     let produced = MmapOptions::new()
-        .offset(PAGE as u64)
-        .len(PAGE + 2 * SIZE)
+        .offset(page as u64)
+        .len(page + 2 * SIZE)
         .map_raw_read_only(&map);
     Ok(Link {
         poster: Box::new(Producer { program }),
@@ -260,6 +271,7 @@ pub(super) fn open() -> anyhow::Result<Link> {
             consumed: consumed.context("mapping a BPF ring buffer")?,
             produced: produced.context("mapping the data of a BPF ring buffer")?,
             map,
+            page,
             buffer: records(),
         })],
         window: Some(SIZE / (RECORD + HEADER) / 2),
