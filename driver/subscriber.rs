@@ -12,7 +12,10 @@ use crate::{
         borrowed_buf::BorrowedBuf,
         context,
         fasync::FasyncList,
-        iov::IovIterDestExt,
+        iov::{
+            IovIterDestExt,
+            IovIterSourceExt, //
+        },
         miscdevice::{
             FileOperations,
             Iocb, //
@@ -600,7 +603,7 @@ impl Subscriber {
                     many.spare_capacity_mut().get_mut(..want).ok_or(ENOMEM)?
                 }
             };
-            let bytes = src.copy_from_iter_raw(room);
+            let bytes = src.copy_records(room, EVENT_SIZE);
             let (records, _) = <[[u8; EVENT_SIZE]]>::ref_from_prefix(bytes).map_err(|_| EINVAL)?;
             let invalid = records.iter().position(|record| !Event::is_valid(record));
             let valid = records.get(..invalid.unwrap_or(records.len()));

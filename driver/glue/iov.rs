@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Copying to a program without losing what did not fit.
+//! Copying records to and from a program when a part of its buffer is bad.
 //!
 //! C header: [`include/linux/uio.h`](srctree/include/linux/uio.h)
 
 use super::ffi;
+use core::mem::MaybeUninit;
 use kernel::{
     bindings,
-    iov::IovIterDest,
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    },
     transmute::AsBytes, //
 };
 
@@ -48,5 +52,40 @@ impl IovIterDestExt for IovIterDest<'_> {
             unsafe { bindings::iov_iter_revert(self.as_raw(), partial) };
         }
         copied.checked_div(size_of::<R>()).unwrap_or(0)
+    }
+}
+
+/// Copies records from a program's buffer.
+pub(crate) trait IovIterSourceExt {
+    /// Copies into `room`, whose length is a multiple of `record` bytes, and returns the part that
+    /// was filled: all of it, or every record before the first byte that cannot be read, and
+    /// perhaps a part of the next one.
+    ///
+    /// A single copy does not tell that exactly. An architecture may report fewer bytes than it
+    /// could have copied before a fault: arm64 copies 64 bytes at a time and reports none of those
+    /// that it faulted in.
+    ///
+    /// May sleep.
+    fn copy_records<'a>(&mut self, room: &'a mut [MaybeUninit<u8>], record: usize) -> &'a [u8];
+}
+
+impl IovIterSourceExt for IovIterSource<'_> {
+    fn copy_records<'a>(&mut self, room: &'a mut [MaybeUninit<u8>], record: usize) -> &'a [u8] {
+        let mut filled = self.copy_from_iter_raw(room).len();
+        while filled < room.len() {
+            // Up to the end of the record: these bytes are read if all of them can be.
+            let rest = record.saturating_sub(filled.checked_rem(record).unwrap_or(0));
+            let Some(next) = room.get_mut(filled..filled.saturating_add(rest)) else {
+                break;
+            };
+            let copied = self.copy_from_iter_raw(next).len();
+            filled = filled.saturating_add(copied);
+            if copied < rest {
+                break;
+            }
+        }
+        let filled = room.get(..filled).unwrap_or_default();
+        // SAFETY: The copies above have initialised these bytes, one after the other.
+        unsafe { core::slice::from_raw_parts(filled.as_ptr().cast(), filled.len()) }
     }
 }

@@ -2,28 +2,15 @@
 //! C4, C5: `watch --wait` on devices that come, go and come back while others
 //! are watched: a queue whose module is loaded and unloaded, and the keyboard.
 
-use std::fs;
-
 use evq::via::Kind;
 use nix::sys::signal::Signal;
 
 use crate::support::client::Watch;
 use crate::support::device::*;
-use crate::support::keyboard;
+use crate::support::keyboard::{self, Plug};
 use crate::support::modules::Timer;
 
 const QUEUE: &str = "/dev/evq-timer";
-const DRIVER: &str = "/sys/bus/serio/drivers/atkbd";
-
-/// What the keyboard is to its driver.
-fn serio() -> String {
-    fs::read_dir(DRIVER)
-        .expect("the driver of the keyboard")
-        .map(|entry| entry.expect("an entry").file_name())
-        .filter_map(|name| name.into_string().ok())
-        .find(|name| name.starts_with("serio"))
-        .expect("it has a keyboard")
-}
 
 /// C4, P3: events from before it was opened are there as well, and those of the
 /// others while it is away.
@@ -56,7 +43,7 @@ fn a_queue_comes_and_goes_and_comes_back() {
 #[test]
 fn a_keyboard_is_unplugged_and_plugged_in_again() {
     let (device, _) = keyboard::find();
-    let serio = serio();
+    let plug = Plug::find();
     for kind in [Kind::Sigio, Kind::Rtsig, Kind::Epoll] {
         let mut watch = Watch::start(&[
             "--device",
@@ -66,9 +53,9 @@ fn a_keyboard_is_unplugged_and_plugged_in_again() {
             "--via",
             kind.name(),
         ]);
-        fs::write(format!("{DRIVER}/unbind"), &serio).expect("unplugging it");
+        plug.pull();
         watch.told(&format!("{device} has ended; waiting for it"));
-        fs::write(format!("{DRIVER}/bind"), &serio).expect("plugging it in");
+        plug.push();
         watch.told(&format!("{device} is there"));
         keyboard::press(&["h"]);
         watch.until("", "EV_KEY KEY_H press");
