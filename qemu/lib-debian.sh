@@ -93,14 +93,26 @@ index() {
     : >"$SCRATCH/apt-$suite-$arch/fetched"
 }
 
-# root_command SUITE VARIANT TARGET PACKAGE...: sets ROOT_COMMAND, which installs
-# a small Debian with these packages, of the suite and its backports, into a
-# directory or a .tar. In the namespaces mmdebstrap can be root, whoever we are;
+# foreign_name ARCHITECTURE: as the kernel of that architecture calls it.
+foreign_name() {
+    case $1 in
+        amd64) echo x86_64 ;;
+        *) echo aarch64 ;;
+    esac
+}
+
+# root_command SUITE ARCHITECTURE VARIANT TARGET PACKAGE...: sets ROOT_COMMAND, which
+# installs a small Debian with these packages, of the suite and its backports, into
+# a directory or a .tar. Programs of another architecture are emulated. In the namespaces mmdebstrap can be root, whoever we are;
 # what never boots on a disk of its own needs no fsync, manuals or translations.
 root_command() {
-    local suite=$1 variant=$2 target=$3 packages
+    local suite=$1 arch=$2 variant=$3 target=$4 packages
     local -a suites=("$1")
-    shift 3
+    shift 4
+    if [[ $arch != "$HOST_ARCH" ]] && ! grep -qs '^enabled' "/proc/sys/fs/binfmt_misc/qemu-$(foreign_name "$arch")"; then
+        die "this machine cannot run programs of $arch, which installing Debian packages does" \
+            "EVQ_ARCH=$arch qemu/setup programs installs qemu-user-static"
+    fi
     if [[ $suite != sid ]]; then
         suites+=("$suite-backports")
     fi
@@ -112,7 +124,7 @@ root_command() {
     ns_check
     sources "${suites[@]}" >"$SCRATCH/sources.list"
     # shellcheck disable=SC2034 # for who sources this
-    ROOT_COMMAND=("${NS[@]}" mmdebstrap --mode=root --variant="$variant" --include="$packages"
+    ROOT_COMMAND=("${NS[@]}" mmdebstrap --mode=root --architectures="$arch" --variant="$variant" --include="$packages"
         --dpkgopt=force-unsafe-io
         --dpkgopt='path-exclude=/usr/share/man/*'
         --dpkgopt='path-exclude=/usr/share/doc/*'

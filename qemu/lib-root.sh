@@ -43,7 +43,7 @@ root_start() {
     if [[ -d $ROOT ]]; then
         return
     fi
-    root_command "$ROOT_SUITE" apt "$SCRATCH/root" "${ROOT_PACKAGES[@]}"
+    root_command "$ROOT_SUITE" "$HOST_ARCH" apt "$SCRATCH/root" "${ROOT_PACKAGES[@]}"
     start buildroot.log "build root: install Debian $ROOT_SUITE with its rustc and $COMPILER" "${ROOT_COMMAND[@]}"
 }
 
