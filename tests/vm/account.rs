@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 use crate::support::device::*;
-use crate::support::memory::{Pages, PAGE};
+use crate::support::memory::{page, Pages};
 use evq::uapi::{IOC_INFO, IOC_SEEK, SEEK_NEWEST, SEEK_OLDEST, SEEK_SEQ};
 
 /// Posts `count` numbered events and returns the seq of the first.
@@ -257,9 +257,9 @@ fn a_bad_ioctl_pointer_is_efault_and_moves_nothing() {
     for address in [
         0,
         8,
-        usize::MAX - 4 * PAGE,
-        pages.address(PAGE),
-        pages.address(PAGE - 8),
+        usize::MAX - 4 * page(),
+        pages.address(page()),
+        pages.address(page() - 8),
     ] {
         for request in [IOC_INFO, IOC_SEEK] {
             assert_eq!(

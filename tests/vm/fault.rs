@@ -8,7 +8,7 @@ use std::sync::Arc;
 use nix::errno::Errno;
 
 use crate::support::device::*;
-use crate::support::memory::{read_to, Absent, Pages, PAGE};
+use crate::support::memory::{page, read_to, Absent, Pages};
 use crate::support::worker::Worker;
 
 /// R4: a buffer that cannot be written to is EFAULT, as often as one tries,
@@ -20,7 +20,7 @@ fn a_bad_buffer_is_efault_and_loses_nothing() {
     pages.forbid(0);
     post_numbers(&fd, 1..=3);
     let before = info(&fd);
-    for address in [0, 8, pages.address(0), usize::MAX - 4 * PAGE] {
+    for address in [0, 8, pages.address(0), usize::MAX - 4 * page()] {
         for _ in 0..3 {
             let result = read_to(&fd, address, 2 * EVENT_SIZE);
             assert_eq!(result, Err(Errno::EFAULT), "{address:#x}");
@@ -40,13 +40,13 @@ fn a_page_edge_ends_the_read_behind_the_last_whole_event() {
         let fitting = room / EVENT_SIZE;
         let total = fitting as u64 + 2;
         post_numbers(&fd, 0..total);
-        let result = read_to(&fd, pages.address(PAGE - room), 2 * PAGE);
+        let result = read_to(&fd, pages.address(page() - room), 2 * page());
         assert_eq!(
             result,
             Ok(fitting * EVENT_SIZE),
             "{room} bytes before the edge"
         );
-        let first = events(&pages.copy(PAGE - room, fitting * EVENT_SIZE));
+        let first = events(&pages.copy(page() - room, fitting * EVENT_SIZE));
         let rest = drain(&fd);
         let all: Vec<_> = first.iter().chain(&rest).map(number).collect();
         assert_eq!(
@@ -64,7 +64,7 @@ fn a_page_edge_within_the_first_event_is_efault() {
     let pages = Pages::with_an_edge();
     post_numbers(&fd, 1..=2);
     for room in [1, 32, 63] {
-        let result = read_to(&fd, pages.address(PAGE - room), 2 * EVENT_SIZE);
+        let result = read_to(&fd, pages.address(page() - room), 2 * EVENT_SIZE);
         assert_eq!(result, Err(Errno::EFAULT), "{room} bytes before the edge");
     }
     assert_eq!(numbers(&drain(&fd)), [1, 2]);
@@ -85,7 +85,7 @@ fn a_bad_iovec_ends_the_read_behind_the_last_whole_event() {
         },
         libc::iovec {
             iov_base: pages.pointer(0).as_ptr().cast(),
-            iov_len: PAGE,
+            iov_len: page(),
         },
     ];
     // SAFETY: The first describes the vector, the second what the kernel must refuse.
@@ -103,7 +103,7 @@ fn an_untouched_buffer_is_faulted_in() {
     let pages = Pages::new(20);
     post_numbers(&fd, 0..1000);
     assert_eq!(
-        read_to(&fd, pages.address(0), 20 * PAGE),
+        read_to(&fd, pages.address(0), 20 * page()),
         Ok(1000 * EVENT_SIZE)
     );
     let got = events(&pages.copy(0, 1000 * EVENT_SIZE));

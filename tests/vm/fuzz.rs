@@ -27,7 +27,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 use crate::model::{rng, seeds};
 use crate::support::device::*;
 use crate::support::figure;
-use crate::support::memory::{Pages, PAGE};
+use crate::support::memory::{page, Pages};
 use crate::support::modules::{load, Timer, Unloaded};
 use crate::support::signals::*;
 use crate::support::worker::Worker;
@@ -117,7 +117,7 @@ impl Fuzzer {
     /// An address that the kernel may write to as far as the page that is not
     /// there, or one that is good for nothing.
     fn pointer(&mut self) -> usize {
-        let end = self.targets.owned.address(ROOM * PAGE);
+        let end = self.targets.owned.address(ROOM * page());
         match self.below(12) {
             0 => 0,
             1 => end,
@@ -125,7 +125,7 @@ impl Fuzzer {
             3 => 0xffff_8880_0000_0000,
             4 => 0x8000_0000_0000_0000,
             5 => usize::MAX - 63,
-            6 => end - (ROOM * PAGE) + self.below(PAGE as u64) as usize,
+            6 => end - (ROOM * page()) + self.below(page() as u64) as usize,
             _ => end - 64 * self.below(64) as usize,
         }
     }
@@ -178,7 +178,7 @@ impl Fuzzer {
             }
             all.extend(bytes(&[record]));
         }
-        let start = ROOM * PAGE - all.len();
+        let start = ROOM * page() - all.len();
         self.targets.owned.fill(start, &all);
     }
 
@@ -289,8 +289,16 @@ impl Fuzzer {
 
     fn map(&mut self) -> bool {
         let fd = self.queue();
-        let len = self.pick(&[0, 1, PAGE, 2 * PAGE, 3 * PAGE, usize::MAX - PAGE, 1 << 30]);
-        let offset = self.pick(&[0, 0, 0, PAGE as i64, 1, -4096, i64::MAX - 4095]);
+        let len = self.pick(&[
+            0,
+            1,
+            page(),
+            2 * page(),
+            3 * page(),
+            usize::MAX - page(),
+            1 << 30,
+        ]);
+        let offset = self.pick(&[0, 0, 0, page() as i64, 1, -4096, i64::MAX - 4095]);
         let access = self.below(8) as i32;
         let flags = match self.below(4) {
             0 => libc::MAP_PRIVATE,
@@ -310,11 +318,11 @@ impl Fuzzer {
         // SAFETY: Only this mapping, which nobody else knows of.
         unsafe { libc::madvise(at, len, advice) };
         // SAFETY: As above.
-        unsafe { libc::mprotect(at, len.min(PAGE), access) };
+        unsafe { libc::mprotect(at, len.min(page()), access) };
         // A system call looks at it, which may fail.
         // SAFETY: As above; what it is written to is a pipe.
-        unsafe { libc::write(self.targets.pipe[1].as_raw_fd(), at, len.min(2 * PAGE)) };
-        let longer = self.pick(&[len, len + PAGE, 1]);
+        unsafe { libc::write(self.targets.pipe[1].as_raw_fd(), at, len.min(2 * page())) };
+        let longer = self.pick(&[len, len + page(), 1]);
         // SAFETY: As above.
         let moved = unsafe { libc::mremap(at, len, longer, libc::MREMAP_MAYMOVE) };
         let (at, len) = if moved == libc::MAP_FAILED {

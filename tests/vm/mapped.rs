@@ -13,7 +13,7 @@ use nix::fcntl::OFlag;
 use nix::sys::mman::{mmap, mprotect, mremap, munmap, MRemapFlags, MapFlags, ProtFlags};
 
 use crate::support::device::*;
-use crate::support::memory::PAGE;
+use crate::support::memory::page;
 use crate::support::modules::{self, Unloaded};
 use crate::support::process::Child;
 use crate::support::worker::Worker;
@@ -67,7 +67,7 @@ impl Drop for Mapping {
 
 /// Bytes of the whole mapping of a queue.
 fn whole(fd: impl AsFd) -> usize {
-    PAGE + info(fd).capacity as usize * EVENT_SIZE
+    page() + info(fd).capacity as usize * EVENT_SIZE
 }
 
 fn queue(fd: OwnedFd) -> Queue {
@@ -90,17 +90,17 @@ fn a_mapping_shows_what_read_returns() {
         1 | u64::from(info.capacity) << 32,
         "abi, capacity"
     );
-    assert_eq!(map.word(8), PAGE as u64, "offset, reserved");
+    assert_eq!(map.word(8), page() as u64, "offset, reserved");
     assert_eq!(map.word(16), info.instance);
     assert_eq!(map.word(64), info.posted, "newest");
-    let rest = (24..64).step_by(8).chain((72..PAGE).step_by(8));
+    let rest = (24..64).step_by(8).chain((72..page()).step_by(8));
     assert!(
         rest.into_iter().all(|at| map.word(at) == 0),
         "nothing else is in the first page"
     );
     for event in drain(&fd) {
         let slot = (event.seq as usize & (info.capacity as usize - 1)) * EVENT_SIZE;
-        let words = (0..8).map(|word| map.word(PAGE + slot + 8 * word));
+        let words = (0..8).map(|word| map.word(page() + slot + 8 * word));
         let bytes_there: Vec<u8> = words.flat_map(u64::to_ne_bytes).collect();
         assert_eq!(bytes_there, bytes(&[event]), "event {}", event.seq);
     }
@@ -155,13 +155,13 @@ fn nothing_beyond_the_ring_can_be_mapped() {
         .map(drop)
     };
     assert_eq!(try_map(bytes, 0), Ok(()));
-    assert_eq!(try_map(PAGE, 0), Ok(()), "a part");
-    assert_eq!(try_map(PAGE, bytes - PAGE), Ok(()), "the last page");
-    assert_eq!(try_map(bytes + PAGE, 0), Err(Errno::EINVAL));
-    assert_eq!(try_map(2 * PAGE, bytes - PAGE), Err(Errno::EINVAL));
-    assert_eq!(try_map(PAGE, bytes), Err(Errno::EINVAL));
+    assert_eq!(try_map(page(), 0), Ok(()), "a part");
+    assert_eq!(try_map(page(), bytes - page()), Ok(()), "the last page");
+    assert_eq!(try_map(bytes + page(), 0), Err(Errno::EINVAL));
+    assert_eq!(try_map(2 * page(), bytes - page()), Err(Errno::EINVAL));
+    assert_eq!(try_map(page(), bytes), Err(Errno::EINVAL));
     assert_eq!(
-        try_map(PAGE, usize::MAX / 4 / PAGE * PAGE),
+        try_map(page(), usize::MAX / 4 / page() * page()),
         Err(Errno::EINVAL)
     );
 
@@ -171,7 +171,7 @@ fn nothing_beyond_the_ring_can_be_mapped() {
         mremap(
             map.start,
             bytes,
-            bytes + PAGE,
+            bytes + page(),
             MRemapFlags::MREMAP_MAYMOVE,
             None,
         )
@@ -224,7 +224,7 @@ fn mapping_and_unmapping_under_load() {
         if newest >= last {
             break;
         }
-        let slot = PAGE + (newest as usize % info(&fd).capacity as usize) * EVENT_SIZE;
+        let slot = page() + (newest as usize % info(&fd).capacity as usize) * EVENT_SIZE;
         let seq = map.word(slot);
         assert!(
             seq == 0

@@ -11,7 +11,7 @@ use nix::time::{clock_gettime, ClockId};
 use nix::unistd::write;
 
 use crate::support::device::*;
-use crate::support::memory::{write_from, Pages, PAGE};
+use crate::support::memory::{page, write_from, Pages};
 
 fn now_ns() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("CLOCK_MONOTONIC");
@@ -148,7 +148,7 @@ fn a_bad_pointer_is_efault() {
     let fd = open_nonblock();
     let pages = Pages::new(1);
     pages.forbid(0);
-    for address in [0, 8, pages.address(0), usize::MAX - 4 * PAGE] {
+    for address in [0, 8, pages.address(0), usize::MAX - 4 * page()] {
         let result = write_from(&fd, address, 2 * EVENT_SIZE);
         assert_eq!(result, Err(Errno::EFAULT), "{address:#x}");
     }
@@ -163,12 +163,12 @@ fn records_before_a_bad_page_are_posted_and_counted() {
     for (good, rest) in [(1, 0), (1, 63), (3, 1), (5, 32), (0, 63), (0, 1)] {
         let all = bytes(&(0..=good).map(record).collect::<Vec<_>>());
         let there = usize::try_from(good).expect("a small number") * EVENT_SIZE + rest;
-        pages.fill(PAGE - there, &all[..there]);
+        pages.fill(page() - there, &all[..there]);
         let expected = match good {
             0 => Err(Errno::EFAULT),
             _ => Ok(there - rest),
         };
-        let result = write_from(&fd, pages.address(PAGE - there), 10 * EVENT_SIZE);
+        let result = write_from(&fd, pages.address(page() - there), 10 * EVENT_SIZE);
         assert_eq!(result, expected, "{good} records and {rest} bytes");
         assert_eq!(numbers(&drain(&fd)), (0..good).collect::<Vec<_>>());
     }

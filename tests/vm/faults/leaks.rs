@@ -11,7 +11,7 @@ use nix::sys::mman::{mmap, munmap, MapFlags, ProtFlags};
 
 use crate::support::device::*;
 use crate::support::figure;
-use crate::support::memory::{is_checked, meminfo, PAGE};
+use crate::support::memory::{is_checked, meminfo, page};
 use crate::support::modules::{load, unload, Timer, Unloaded};
 use crate::support::signals::arm;
 use crate::support::worker::until;
@@ -49,7 +49,7 @@ fn leaves_nothing(what: &str, times: u64, smallest: u64, live: impl Fn()) {
 }
 
 fn map(fd: &OwnedFd) {
-    let length = std::num::NonZeroUsize::new(PAGE).expect("a page");
+    let length = std::num::NonZeroUsize::new(page()).expect("a page");
     // SAFETY: The kernel chooses an address that is free.
     let start = unsafe {
         mmap(
@@ -62,7 +62,7 @@ fn map(fd: &OwnedFd) {
         )
     };
     // SAFETY: Just mapped, and nobody holds a reference into it.
-    unsafe { munmap(start.expect("mmap"), PAGE) }.expect("munmap");
+    unsafe { munmap(start.expect("mmap"), page()) }.expect("munmap");
 }
 
 fn watch(fd: &OwnedFd) {

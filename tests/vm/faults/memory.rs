@@ -19,7 +19,7 @@ use nix::unistd::getpid;
 use crate::support::device::*;
 use crate::support::figure;
 use crate::support::inject::Injector;
-use crate::support::memory::PAGE;
+use crate::support::memory::page;
 use crate::support::modules::{is_loaded, load, unload, Image, KernelLog, Unloaded};
 use crate::support::signals::*;
 
@@ -312,7 +312,7 @@ fn writing() {
 #[ignore = "needs fault injection, make prove has it"]
 fn mapping() {
     let fd = open_nonblock();
-    let length = std::num::NonZeroUsize::new(PAGE).expect("a page");
+    let length = std::num::NonZeroUsize::new(page()).expect("a page");
     let points = Injector::new().sweep(
         "mmap of a page",
         NO_MEMORY,
@@ -333,7 +333,7 @@ fn mapping() {
         |(), result| {
             if let Ok(start) = result {
                 // SAFETY: Just mapped, and nobody holds a reference into it.
-                unsafe { munmap(start, PAGE) }.expect("munmap");
+                unsafe { munmap(start, page()) }.expect("munmap");
             }
         },
     );

@@ -12,17 +12,21 @@ use super::record::written;
 use super::reference::{descriptor, Sent};
 use super::step::{Access, Change, Op, Owner, Slot, Target};
 use crate::support::device::bytes;
-use crate::support::memory::{Pages, PAGE};
+use crate::support::memory::{page, Pages};
 use crate::support::signals::{OwnerEx, F_GETOWN_EX, F_GETSIG, F_OWNER_TID, F_SETOWN_EX, F_SETSIG};
 
 /// The nodes of the queues.
 pub(super) const NODES: [&str; 2] = ["/dev/evq", "/dev/evq-timer"];
 
 /// As many bytes as a step can read or write, before the page that is not there.
-const ROOM: usize = 5 * PAGE;
+fn room() -> usize {
+    5 * page()
+}
 
 /// Bytes of the mapping of a queue of 64 events: its header, and as many slots as fill a page.
-pub(super) const MAPPED: usize = 2 * PAGE;
+pub(super) fn mapped_bytes() -> usize {
+    2 * page()
+}
 
 /// Where `struct evq_info` counts wake-ups and signals: not a matter of one step, for those of other
 /// files count as well.
@@ -64,21 +68,21 @@ impl Answer {
 /// What a process needs for its steps, made before it forks.
 pub(super) struct Actor {
     epoll: Epoll,
-    /// [`ROOM`] bytes, and a page behind them that cannot be touched.
+    /// [`room`] bytes, and a page behind them that cannot be touched.
     pages: Pages,
 }
 
 impl Actor {
     pub(super) fn new() -> Self {
-        let pages = Pages::new(ROOM / PAGE + 1);
-        pages.forbid(ROOM / PAGE);
+        let pages = Pages::new(room() / page() + 1);
+        pages.forbid(room() / page());
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).expect("epoll_create");
         Self { epoll, pages }
     }
 
     /// The address of a buffer of which only the first `good` bytes are there.
     fn buffer(&self, good: usize) -> *mut u8 {
-        self.pages.pointer(ROOM - good).as_ptr()
+        self.pages.pointer(room() - good).as_ptr()
     }
 
     /// Does a step; `number` is what the model has made of a part of it.
@@ -242,7 +246,10 @@ impl Actor {
             let buffer = self.buffer(good);
             // SAFETY: So much is mapped, and behind it the kernel has to see that nothing is.
             let count = unsafe { libc::read(fd, buffer.cast(), bytes) } as i64;
-            return Answer::with(count, &self.pages.copy(ROOM - good, count.max(0) as usize));
+            return Answer::with(
+                count,
+                &self.pages.copy(room() - good, count.max(0) as usize),
+            );
         }
         let mut vector = Vec::new();
         let mut at = self.buffer(bytes);
@@ -261,7 +268,10 @@ impl Actor {
             // SAFETY: As above.
             unsafe { libc::readv(fd, vector.as_ptr(), parts) }
         } as i64;
-        Answer::with(count, &self.pages.copy(ROOM - bytes, count.max(0) as usize))
+        Answer::with(
+            count,
+            &self.pages.copy(room() - bytes, count.max(0) as usize),
+        )
     }
 
     fn write(&self, slot: Slot, all: &[u8], good: Option<u16>, vector: bool) -> Answer {
@@ -280,7 +290,7 @@ impl Actor {
             );
         }
         let good = good.map_or(all.len(), usize::from).min(all.len());
-        self.pages.fill(ROOM - good, &all[..good]);
+        self.pages.fill(room() - good, &all[..good]);
         // SAFETY: So much is mapped, and behind it the kernel has to see that nothing is.
         Answer::of(unsafe { libc::write(fd, self.buffer(good).cast(), all.len()) } as i64)
     }
@@ -388,15 +398,24 @@ fn map(slot: Slot, write: bool, shared: bool) -> Answer {
         libc::MAP_PRIVATE
     };
     // SAFETY: At an address that the kernel chooses.
-    let at = unsafe { libc::mmap(ptr::null_mut(), MAPPED, access, flags, descriptor(slot), 0) };
+    let at = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            mapped_bytes(),
+            access,
+            flags,
+            descriptor(slot),
+            0,
+        )
+    };
     if at == libc::MAP_FAILED {
         return Answer::of(-1);
     }
-    let mut shown = vec![0; MAPPED];
+    let mut shown = vec![0; mapped_bytes()];
     // SAFETY: All of it is mapped, apart from the vector, and nothing is posted meanwhile.
-    unsafe { ptr::copy_nonoverlapping(at.cast::<u8>(), shown.as_mut_ptr(), MAPPED) };
+    unsafe { ptr::copy_nonoverlapping(at.cast::<u8>(), shown.as_mut_ptr(), mapped_bytes()) };
     // SAFETY: Mapped above, and nobody uses it any more.
-    Answer::with(unsafe { libc::munmap(at, MAPPED) }, &shown)
+    Answer::with(unsafe { libc::munmap(at, mapped_bytes()) }, &shown)
 }
 
 /// `siginfo_t` of a signal from a descriptor.

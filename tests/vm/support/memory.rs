@@ -8,10 +8,18 @@ use std::ptr::NonNull;
 
 use nix::errno::Errno;
 use nix::sys::mman::{mmap_anonymous, mprotect, munmap, MapFlags, ProtFlags};
+use nix::unistd::{sysconf, SysconfVar};
 
 use super::until_readable;
 
-pub(crate) const PAGE: usize = 4096;
+/// Bytes of a page of this kernel: 4, 16 or 64 KiB on arm64.
+pub(crate) fn page() -> usize {
+    static PAGE: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    *PAGE.get_or_init(|| {
+        let bytes = sysconf(SysconfVar::PAGE_SIZE).expect("sysconf");
+        usize::try_from(bytes.expect("a page has a size")).expect("a small number")
+    })
+}
 
 /// A line of `/proc/meminfo`, in bytes.
 pub(crate) fn meminfo(name: &str) -> u64 {
@@ -48,7 +56,7 @@ unsafe impl Sync for Pages {}
 impl Pages {
     /// `count` readable and writable pages that have not been touched.
     pub(crate) fn new(count: usize) -> Self {
-        let bytes = NonZeroUsize::new(count * PAGE).expect("at least one page");
+        let bytes = NonZeroUsize::new(count * page()).expect("at least one page");
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: The kernel chooses an address that is free.
         let start = unsafe { mmap_anonymous(None, bytes, access, MapFlags::MAP_PRIVATE) }
@@ -64,17 +72,17 @@ impl Pages {
     }
 
     /// Takes all access to one page away.
-    pub(crate) fn forbid(&self, page: usize) {
-        let start = self.pointer(page * PAGE).cast();
+    pub(crate) fn forbid(&self, number: usize) {
+        let start = self.pointer(number * page()).cast();
         // SAFETY: The page is this mapping's, and nobody holds a reference into it.
-        unsafe { mprotect(start, PAGE, ProtFlags::PROT_NONE) }.expect("mprotect of one page");
+        unsafe { mprotect(start, page(), ProtFlags::PROT_NONE) }.expect("mprotect of one page");
     }
 
     /// Leaves one page readable only.
-    pub(crate) fn make_read_only(&self, page: usize) {
-        let start = self.pointer(page * PAGE).cast();
+    pub(crate) fn make_read_only(&self, number: usize) {
+        let start = self.pointer(number * page()).cast();
         // SAFETY: As in `forbid`.
-        unsafe { mprotect(start, PAGE, ProtFlags::PROT_READ) }.expect("mprotect of one page");
+        unsafe { mprotect(start, page(), ProtFlags::PROT_READ) }.expect("mprotect of one page");
     }
 
     pub(crate) fn pointer(&self, at: usize) -> NonNull<u8> {

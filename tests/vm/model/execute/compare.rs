@@ -5,11 +5,11 @@ use evq::uapi::Event;
 
 use super::expect::Expected;
 use super::Run;
-use crate::model::actor::{take_signals, Answer, MAPPED};
+use crate::model::actor::{mapped_bytes, take_signals, Answer};
 use crate::model::reference::Shown;
 use crate::model::step::{Op, Slot, Who};
 use crate::support::device::*;
-use crate::support::memory::PAGE;
+use crate::support::memory::page;
 
 impl Run<'_> {
     pub(super) fn compare(
@@ -112,9 +112,10 @@ impl Run<'_> {
         shown: &Shown,
         answer: &Answer,
     ) -> Result<(), String> {
-        if answer.value != 0 || answer.data.len() != MAPPED {
+        if answer.value != 0 || answer.data.len() != mapped_bytes() {
             return Err(format!(
-                "expected a mapping of {MAPPED} bytes, got {answer:?}"
+                "expected a mapping of {} bytes, got {answer:?}",
+                mapped_bytes()
             ));
         }
         let word =
@@ -122,7 +123,7 @@ impl Run<'_> {
         let header = [0, 8, 16, 64].map(word);
         let expected = [
             1 | u64::from(shown.capacity) << 32,
-            PAGE as u64,
+            page() as u64,
             shown.instance,
             shown.newest,
         ];
@@ -132,7 +133,7 @@ impl Run<'_> {
             ));
         }
         for expected in &shown.events {
-            let at = PAGE + (expected.seq as usize % shown.capacity as usize) * EVENT_SIZE;
+            let at = page() + (expected.seq as usize % shown.capacity as usize) * EVENT_SIZE;
             let event = events(&answer.data[at..at + EVENT_SIZE])[0];
             self.compare_event(who, slot, expected, &event)?;
         }
