@@ -147,15 +147,20 @@ impl Bytes {
         }
     }
 
+    /// Whether a read would give something, or the end, without blocking.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`].
+    pub fn is_readable(&self) -> Result<bool> {
+        let state = state(self.fd.as_fd()).map_err(Error::system("look at", &self.name))?;
+        Ok(!state.is_empty())
+    }
+
     /// Whether a pipe that nobody has open for writing has had a writer.
     fn ended(&self) -> Result<Filled> {
         let failed = |errno| Error::system("look at", &self.name)(errno);
-        let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, PollTimeout::ZERO) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(failed(errno)),
-        }
-        let state = fds[0].revents().unwrap_or(PollFlags::empty());
+        let state = state(self.fd.as_fd()).map_err(failed)?;
         if state.contains(PollFlags::POLLHUP) && !state.contains(PollFlags::POLLIN) {
             return Ok(Filled::End);
         }
@@ -186,6 +191,18 @@ impl Carrier {
             SFlag::S_IFCHR if is_terminal(fd) => Some(Carrier::Terminal),
             _ => None,
         })
+    }
+}
+
+/// What poll says of it now.
+fn state(fd: BorrowedFd<'_>) -> Result<PollFlags, Errno> {
+    let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
+    loop {
+        match poll(&mut fds, PollTimeout::ZERO) {
+            Ok(_) => return Ok(fds[0].revents().unwrap_or(PollFlags::empty())),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
     }
 }
 

@@ -60,6 +60,7 @@ pub mod device;
 mod error;
 mod events;
 pub mod input;
+pub mod lines;
 mod mapped;
 #[cfg(feature = "recording")]
 pub mod recording;
@@ -77,6 +78,7 @@ pub use bytes::Bytes;
 pub use device::{Filled, Options, Position, Queue};
 pub use error::{Error, Result};
 pub use events::Events;
+pub use lines::Lines;
 pub use mapped::Mapped;
 pub use signals::{unblock_in_child, StopSignals};
 pub use source::Source;

@@ -2,7 +2,6 @@
 //! `watch`: one line per event, from sources of any kind, by any mechanism.
 
 mod hotplug;
-mod pieces;
 mod report;
 mod session;
 mod source;

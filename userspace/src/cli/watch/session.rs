@@ -232,7 +232,7 @@ impl Session {
         for _ in 0..if drains { TURN } else { 1 } {
             let most = self.remaining.unwrap_or(u64::MAX);
             let watched = &mut self.watched[at];
-            let taken = watched.take(most, !drains, &mut self.buffers, &mut self.output);
+            let taken = watched.take(most, drains, &mut self.buffers, &mut self.output);
             let (count, left) = match taken {
                 Ok(taken) => taken,
                 // The other sources go on.

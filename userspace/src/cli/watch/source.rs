@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use evq::bytes::Carrier;
 use evq::input::{RawInput, Stamped};
-use evq::{AnyDevice, AnySource, Bytes, Event, Filled, Position, Timer};
-use nix::time::{clock_gettime, ClockId};
+use evq::timer::monotonic_ns;
+use evq::{AnyDevice, AnySource, Bytes, Event, Filled, Lines, Position, Timer};
 
 use super::hotplug::{Awaited, Hotplug};
-use super::pieces::Pieces;
 use crate::cli::filter::Filter;
 use crate::cli::is_absent;
 use crate::cli::output::Output;
@@ -113,7 +112,7 @@ pub(super) struct Watched {
     pub(super) filter: Filter,
     /// Lost before events that were not wanted, and not told yet.
     untold: u32,
-    pieces: Pieces,
+    lines: Lines,
 }
 
 impl Watched {
@@ -135,7 +134,7 @@ impl Watched {
             account: Account::default(),
             filter,
             untold: 0,
-            pieces: Pieces::default(),
+            lines: Lines::new(),
         };
         if let Some(hotplug) = hotplug {
             watched.look_out(hotplug)?;
@@ -209,7 +208,7 @@ impl Watched {
     pub(super) fn take(
         &mut self,
         most: u64,
-        once: bool,
+        drains: bool,
         buffers: &mut Buffers,
         output: &mut Output,
     ) -> evq::Result<(u64, Left)> {
@@ -260,19 +259,18 @@ impl Watched {
                 }
             }
             AnySource::Bytes(bytes) => {
-                let time_ns = monotonic_ns();
-                let give = |piece: &[u8]| {
+                let give = |time_ns, piece: &[u8]| {
                     account.delivered += 1;
                     output.row(Row::bytes(name, time_ns, piece));
                 };
-                read_bytes(
-                    bytes,
-                    &mut self.pieces,
-                    limit,
-                    once,
-                    &mut buffers.bytes,
-                    give,
-                )?
+                match self
+                    .lines
+                    .read(bytes, limit, drains, &mut buffers.bytes, give)?
+                {
+                    Filled::Records(_) => Left::Unknown,
+                    Filled::Empty => Left::Nothing,
+                    Filled::End => Left::End,
+                }
             }
             AnySource::Timer(timer) => {
                 if let Some(ticks) = timer.read()? {
@@ -286,44 +284,4 @@ impl Watched {
         };
         Ok((account.delivered - before, left))
     }
-}
-
-/// One read of bytes, which gives up to `most` pieces.
-fn read_bytes(
-    bytes: &Bytes,
-    pieces: &mut Pieces,
-    most: usize,
-    once: bool,
-    buffer: &mut [u8],
-    mut give: impl FnMut(&[u8]),
-) -> evq::Result<Left> {
-    let messages = bytes.carrier() == Carrier::Messages;
-    // A line has a byte at least, a message anything.
-    let room = buffer.len();
-    let room = if messages { room } else { most.min(room) };
-    let left = match bytes.read(&mut buffer[..room])? {
-        Filled::Records(count) if messages => {
-            give(&buffer[..count]);
-            Left::Unknown
-        }
-        Filled::Records(count) => {
-            pieces.push(&buffer[..count], &mut give);
-            Left::Unknown
-        }
-        Filled::Empty => Left::Nothing,
-        Filled::End => Left::End,
-    };
-    if once || left != Left::Unknown {
-        pieces.flush(give);
-    }
-    Ok(left)
-}
-
-/// `CLOCK_MONOTONIC`, as queues and input devices stamp their events.
-fn monotonic_ns() -> u64 {
-    // It cannot fail for this clock.
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| {
-        u64::try_from(now.tv_sec()).unwrap_or(0) * 1_000_000_000
-            + u64::try_from(now.tv_nsec()).unwrap_or(0)
-    })
 }
