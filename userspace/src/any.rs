@@ -68,7 +68,7 @@ impl AsFd for AnyDevice {
 pub enum AnySource {
     /// `/dev/evq`, `/dev/input/eventN` and their like.
     Device(AnyDevice),
-    /// A terminal, a FIFO, a Unix socket, standard input.
+    /// A terminal, a FIFO, a Unix socket, standard input, a regular file.
     Bytes(Bytes),
     /// A timer, which has no path.
     Timer(Timer),
@@ -90,7 +90,9 @@ impl AnySource {
         }
         let fd = Options::new().nonblocking(true).open_any(path)?;
         let name = path.display().to_string();
-        if file_type.is_some_and(|file_type| file_type.is_fifo()) || is_terminal(fd.as_fd()) {
+        let carries_bytes =
+            file_type.is_some_and(|file_type| file_type.is_fifo() || file_type.is_file());
+        if carries_bytes || is_terminal(fd.as_fd()) {
             return Bytes::from_fd(fd, name).map(AnySource::Bytes);
         }
         make_blocking(&fd).map_err(Error::system("set the mode of", &name))?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What carries bytes and no records: terminals, FIFOs and pipes, Unix sockets.
 //! They raise SIGIO and wake pollers as a queue does, and can be watched beside
-//! it.
+//! it. A regular file does neither: it is always readable, and is read to its end.
 
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
 use nix::sys::stat::{fstat, SFlag};
+use nix::unistd::{lseek, Whence};
 
 use crate::device::{Filled, Options};
 use crate::error::{Error, Result};
@@ -36,6 +37,9 @@ pub enum Carrier {
     /// A socket that keeps messages apart: one read gives one of them, and what
     /// does not fit into the buffer is gone.
     Messages,
+    /// A regular file, for which no mechanism is needed: see
+    /// [`crate::Watcher::arm_or_also`].
+    File,
 }
 
 impl Bytes {
@@ -147,6 +151,22 @@ impl Bytes {
         }
     }
 
+    /// Gives back the last `count` bytes that were read, if it is a regular file:
+    /// others may read on from there. Those of other carriers are gone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`].
+    pub fn unread(&self, count: usize) -> Result<()> {
+        if self.carrier != Carrier::File {
+            return Ok(());
+        }
+        let back = -i64::try_from(count).unwrap_or(i64::MAX);
+        lseek(&self.fd, back, Whence::SeekCur)
+            .map(drop)
+            .map_err(Error::system("go back in", &self.name))
+    }
+
     /// Whether a read would give something, or the end, without blocking.
     ///
     /// # Errors
@@ -178,12 +198,13 @@ impl Bytes {
 }
 
 impl Carrier {
-    /// `None`: nothing that carries bytes and tells of them.
+    /// `None`: nothing that carries bytes and tells of them, or needs not.
     fn of(fd: BorrowedFd<'_>) -> Result<Option<Carrier>, Errno> {
         let stat = fstat(fd)?;
         let file_type = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
         Ok(match file_type {
             SFlag::S_IFIFO => Some(Carrier::Pipe),
+            SFlag::S_IFREG => Some(Carrier::File),
             SFlag::S_IFSOCK => match socket::getsockopt(&fd, socket::sockopt::SockType)? {
                 SockType::Stream => Some(Carrier::Stream),
                 _ => Some(Carrier::Messages),
@@ -204,6 +225,11 @@ fn state(fd: BorrowedFd<'_>) -> Result<PollFlags, Errno> {
             Err(errno) => return Err(errno),
         }
     }
+}
+
+/// Whether it is a regular file.
+pub(crate) fn is_regular(fd: BorrowedFd<'_>) -> bool {
+    matches!(Carrier::of(fd), Ok(Some(Carrier::File)))
 }
 
 /// Whether it is a terminal. None of them sends a signal when it hangs up: the

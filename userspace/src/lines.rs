@@ -32,7 +32,7 @@ impl Lines {
     /// with its `CLOCK_MONOTONIC` time in nanoseconds; the result counts bytes. A
     /// message of a [`Carrier::Messages`] is given as it is. A line that has no
     /// end is given when nothing follows for now. Lines behind the last one that
-    /// was asked for are dropped.
+    /// was asked for stay in a regular file, and are dropped elsewhere.
     ///
     /// `drains` is what [`crate::Watcher::drains`] says of the source: if it is
     /// false, the next read might block before it says that nothing follows.
@@ -53,8 +53,12 @@ impl Lines {
             let time_ns = monotonic_ns();
             if source.carrier() == Carrier::Messages {
                 give(time_ns, &buffer[..count]);
-            } else if self.push(&buffer[..count], time_ns, most, &mut give) < count {
-                return Ok(filled);
+            } else {
+                let taken = self.push(&buffer[..count], time_ns, most, &mut give);
+                if taken < count {
+                    source.unread(count - taken)?;
+                    return Ok(filled);
+                }
             }
             if drains || source.is_readable()? {
                 return Ok(filled);

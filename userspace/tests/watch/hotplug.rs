@@ -103,7 +103,10 @@ fn c7_what_cannot_come_is_told() {
         (&["--device", text(&path)], "there is no such device"),
         (&["--wait", "--device", "/"], "no folder has it"),
         (&["--wait", "--device", text(&below)], "check the path"),
-        (&["--wait", "--device", text(&file)], "nor an input device"),
+        (
+            &["--wait", "--device", text(dir.path())],
+            "nor an input device",
+        ),
     ];
     for (arguments, message) in cases {
         let output = command(arguments).output().unwrap();

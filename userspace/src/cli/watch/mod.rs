@@ -35,8 +35,8 @@ use source::Spec;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A queue, an input device such as /dev/input/event0, a terminal, a FIFO, a
-    /// Unix socket (stream or seqpacket) to connect to, or - for standard input;
-    /// may be repeated [default: /dev/evq]
+    /// Unix socket (stream or seqpacket) to connect to, a regular file, which is
+    /// read to its end, or - for standard input; may be repeated [default: /dev/evq]
     #[arg(long = "device", value_name = "PATH")]
     devices: Vec<PathBuf>,
 
@@ -56,7 +56,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "MECHANISM", default_value = Kind::Sigio.name(), value_parser = kinds())]
     via: Kind,
 
-    /// End after this many events.
+    /// End after this many events; each line of a source of bytes is one.
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     num_events: Option<u64>,
 
