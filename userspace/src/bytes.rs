@@ -5,6 +5,7 @@
 
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
@@ -22,6 +23,8 @@ pub struct Bytes {
     fd: OwnedFd,
     name: String,
     carrier: Carrier,
+    /// Whether the last read of a pipe found that nobody has it open for writing.
+    deserted: AtomicBool,
 }
 
 /// What carries the bytes.
@@ -74,7 +77,12 @@ impl Bytes {
     pub fn from_fd(fd: OwnedFd, name: impl Into<String>) -> Result<Bytes> {
         let name = name.into();
         match Carrier::of(fd.as_fd()) {
-            Ok(Some(carrier)) => Ok(Bytes { fd, name, carrier }),
+            Ok(Some(carrier)) => Ok(Bytes {
+                fd,
+                name,
+                carrier,
+                deserted: AtomicBool::new(false),
+            }),
             Ok(None) => Err(Error::NoSource { name }),
             Err(errno) => Err(Error::system("find out what is", name)(errno)),
         }
@@ -106,6 +114,7 @@ impl Bytes {
                 fd,
                 name: path.display().to_string(),
                 carrier,
+                deserted: AtomicBool::new(false),
             }),
             Err(errno) => Err(Error::Connect {
                 path: PathBuf::from(path),
@@ -137,7 +146,10 @@ impl Bytes {
     /// to wait for the first writer of a FIFO, which it does not.
     pub fn read(&self, buffer: &mut [u8]) -> Result<Filled> {
         loop {
-            return match nix::unistd::read(&self.fd, buffer) {
+            let read = nix::unistd::read(&self.fd, buffer);
+            let deserted = self.carrier == Carrier::Pipe && read == Ok(0);
+            self.deserted.store(deserted, Ordering::Relaxed);
+            return match read {
                 Ok(0) if self.carrier == Carrier::Pipe => self.ended(),
                 Ok(0) => Ok(Filled::End),
                 Ok(count) => Ok(Filled::Records(count)),
@@ -149,6 +161,14 @@ impl Bytes {
                 Err(errno) => Err(Error::system("read from", &self.name)(errno)),
             };
         }
+    }
+
+    /// Whether the last read found a pipe that nobody has open for writing. One
+    /// that has had no writer yet is [`Filled::Empty`] nevertheless: of a FIFO that
+    /// has lost its name, nothing will come.
+    #[must_use]
+    pub fn is_deserted(&self) -> bool {
+        self.deserted.load(Ordering::Relaxed)
     }
 
     /// Gives back the last `count` bytes that were read, if it is a regular file:

@@ -82,20 +82,6 @@ fn long_line_any_mechanism_gives_the_same_pieces() {
     }
 }
 
-/// Waits until the first thread of a process sleeps in a system call.
-fn until_asleep(pid: u32) {
-    let read = |name| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
-    loop {
-        let call = read("syscall");
-        let stat = read("stat");
-        let (_, state) = stat.rsplit_once(") ").unwrap();
-        if !call.starts_with("running") && state.starts_with('S') {
-            return;
-        }
-        std::thread::yield_now();
-    }
-}
-
 fn monotonic_ns() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap();
     u64::try_from(now.tv_sec() * 1_000_000_000 + now.tv_nsec()).unwrap()
@@ -109,7 +95,7 @@ fn line_any_mechanism_has_the_time_of_its_read() {
         let mut watch = Watch::start_with(&arguments, piped);
         for word in ["one", "two", "three"] {
             // A stamp from before it slept would be one from before the line.
-            until_asleep(watch.child.id());
+            watch.until_asleep();
             let before = monotonic_ns();
             let stdin = watch.child.stdin.as_mut().unwrap();
             stdin.write_all(format!("{word}\n").as_bytes()).unwrap();

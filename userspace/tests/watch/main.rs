@@ -5,7 +5,9 @@
 mod files;
 mod hotplug;
 mod lines;
+mod links;
 mod options;
 mod program;
+mod replaced;
 mod signals;
 mod sources;

@@ -146,6 +146,19 @@ impl Watch {
         }
     }
 
+    /// Waits until it sleeps in a system call: it has done what it was told.
+    pub(crate) fn until_asleep(&self) {
+        let read = |name| std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id()));
+        loop {
+            let (call, stat) = (read("syscall").unwrap(), read("stat").unwrap());
+            let (_, state) = stat.rsplit_once(") ").unwrap();
+            if !call.starts_with("running") && state.starts_with('S') {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().try_into().unwrap());
         kill(pid, signal).unwrap();
@@ -188,6 +201,17 @@ pub(crate) fn fifo(dir: &Path) -> PathBuf {
 /// Its writing end. Does not wait: the program has it open.
 pub(crate) fn writer(path: &Path) -> File {
     File::options().write(true).open(path).unwrap()
+}
+
+/// A FIFO with a writer, made elsewhere and moved to `path`: a blocking read needs
+/// the writer first.
+pub(crate) fn appear(path: &Path) -> (File, File) {
+    let dir = tempfile::tempdir().unwrap();
+    let hidden = fifo(dir.path());
+    let both = File::options().read(true).write(true).open(&hidden);
+    let (reader, other) = (both.unwrap(), writer(&hidden));
+    std::fs::rename(&hidden, path).unwrap();
+    (reader, other)
 }
 
 pub(crate) fn text(path: &Path) -> &str {

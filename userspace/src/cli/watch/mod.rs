@@ -45,9 +45,11 @@ pub(super) struct Args {
     every: Vec<Duration>,
 
     /// Wait for devices that are not there yet, and for those that have ended to
-    /// come back: their folders are watched, and a FIFO is opened again for its
-    /// next writer. What a queue holds that has come is read from its oldest event
-    /// on.
+    /// come back. All folders and links on the way to a path are watched. When
+    /// another file takes the place of an open one, it is opened too, and the old
+    /// one is read to its end (first, with --via blocking). A FIFO is opened again
+    /// for its next writer, a regular file only when it was replaced. A queue that
+    /// has come is read from its oldest event on.
     #[arg(long)]
     wait: bool,
 
