@@ -8,6 +8,7 @@ mod lines;
 mod links;
 mod options;
 mod program;
+mod reader;
 mod replaced;
 mod signals;
 mod sources;

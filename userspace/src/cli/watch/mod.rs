@@ -17,6 +17,7 @@ use evq::{device, Position, StopSignals, Watcher};
 use super::exit::{Exit, STEERING};
 use super::filter::Filter;
 use super::output::{Clock, Output, Style};
+use super::reader::Reader;
 use hotplug::Hotplug;
 use session::{Limits, Session};
 use source::Spec;
@@ -30,7 +31,8 @@ use source::Spec;
 /// nothing follows.
 ///
 /// Ends on SIGINT or SIGTERM with a summary on standard error, and, without
-/// --wait, when all sources have ended. SIGUSR1 prints statistics there. SIGHUP arms all sources
+/// --wait, when all sources have ended; also when the reader of its output has
+/// gone, unless --quiet is given. SIGUSR1 prints statistics there. SIGHUP arms all sources
 /// once more, without closing them, and opens those that have ended again.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -185,7 +187,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         loss: args.fail_on_loss,
     };
     let hotplug = args.wait.then(Hotplug::new).transpose()?;
-    let mut session = Session::new(signals, watcher, hotplug, output, limits)?;
+    // Without events to print, it goes on without a reader.
+    let reader = if args.quiet {
+        None
+    } else {
+        Reader::of_stdout()?
+    };
+    let mut session = Session::new(signals, watcher, hotplug, reader, output, limits)?;
     for spec in specs {
         session.add(spec, args.from, args.filter.clone())?;
     }

@@ -19,6 +19,7 @@ use crate::cli::exit::Exit;
 use crate::cli::filter::Filter;
 use crate::cli::is_absent;
 use crate::cli::output::{Flushed, Output};
+use crate::cli::reader::Reader;
 use crate::cli::tell::tell;
 
 /// Reads of one source before the others get their turn.
@@ -41,6 +42,8 @@ pub(super) struct Session {
     watcher: Watcher,
     /// Tells of devices that come, if they are waited for.
     hotplug: Option<(Hotplug, Token)>,
+    /// Tells that the reader of what is printed has gone.
+    reader: Option<(Reader, Token)>,
     watched: Vec<Watched>,
     /// Places in `watched` of those that are armed.
     armed: HashMap<Token, usize>,
@@ -62,6 +65,7 @@ impl Session {
         signals: StopSignals,
         mut watcher: Watcher,
         hotplug: Option<Hotplug>,
+        reader: Option<Reader>,
         output: Output,
         limits: Limits,
     ) -> evq::Result<Session> {
@@ -73,11 +77,19 @@ impl Session {
             }
             None => None,
         };
+        let reader = match reader {
+            Some(reader) => {
+                let token = watcher.also(&reader, "standard output")?;
+                Some((reader, token))
+            }
+            None => None,
+        };
         Ok(Session {
             signals,
             signals_token,
             watcher,
             hotplug,
+            reader,
             watched: Vec::new(),
             armed: HashMap::new(),
             buffers: Buffers::default(),
@@ -164,6 +176,11 @@ impl Session {
             if ready.contains(&self.signals_token) {
                 if let Some(exit) = self.take_signals()? {
                     return Ok(exit);
+                }
+            }
+            if let Some((reader, token)) = &self.reader {
+                if ready.contains(token) {
+                    return reader.gone();
                 }
             }
             if matches!(&self.hotplug, Some((_, token)) if ready.contains(token)) {
