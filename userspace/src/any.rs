@@ -13,6 +13,7 @@ use crate::bytes::{is_terminal, Bytes};
 use crate::device::{Options, Queue};
 use crate::error::{Error, Result};
 use crate::timer::Timer;
+use crate::watcher::{Token, Watcher};
 use crate::{input, sys};
 
 /// A queue or an input device: what has events.
@@ -109,6 +110,18 @@ impl AnySource {
             AnySource::Device(device) => device.name(),
             AnySource::Bytes(bytes) => bytes.name(),
             AnySource::Timer(timer) => timer.name(),
+        }
+    }
+
+    /// Arms it in a watcher, in the way that fits it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Watcher::arm_or_also`].
+    pub fn arm(&self, watcher: &mut Watcher) -> Result<Token> {
+        match self {
+            AnySource::Bytes(bytes) => bytes.arm(watcher),
+            _ => watcher.arm_or_also(self, self.name()),
         }
     }
 

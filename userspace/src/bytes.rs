@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
-use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
+use nix::sys::socket::{self, AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr};
 use nix::sys::stat::{fstat, SFlag};
 use nix::unistd::{lseek, Whence};
 
 use crate::device::{Filled, Options};
 use crate::error::{Error, Result};
+use crate::watcher::{Token, Watcher};
 
 /// A source of bytes.
 #[derive(Debug)]
@@ -25,6 +26,10 @@ pub struct Bytes {
     carrier: Carrier,
     /// Whether the last read of a pipe found that nobody has it open for writing.
     deserted: AtomicBool,
+    /// Whether the mode of the description is not to be changed.
+    is_shared: bool,
+    /// The descriptor that `fd` was opened from.
+    original: Option<OwnedFd>,
 }
 
 /// What carries the bytes.
@@ -46,9 +51,9 @@ pub enum Carrier {
 }
 
 impl Bytes {
-    /// Standard input. A terminal is opened once more where that is allowed: the
-    /// mode of the one that is there is shared with standard output and with the
-    /// shell.
+    /// Standard input. The open file description behind it is shared with other
+    /// programs, and its mode with it: terminals and pipes are opened once more
+    /// where that is possible. Others are left as they are, see [`Bytes::arm`].
     ///
     /// # Errors
     ///
@@ -56,17 +61,25 @@ impl Bytes {
     pub fn stdin() -> Result<Bytes> {
         const NAME: &str = "stdin";
         let stdin = std::io::stdin();
-        if is_terminal(stdin.as_fd()) {
-            let own = Options::new().nonblocking(true);
-            if let Ok(fd) = own.open_any(Path::new("/proc/self/fd/0")) {
-                return Bytes::from_fd(fd, NAME);
-            }
-        }
         let fd = stdin.as_fd().try_clone_to_owned().map_err(|error| {
             let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
             Error::system("duplicate the descriptor of", NAME)(errno)
         })?;
-        Bytes::from_fd(fd, NAME)
+        let mut stdin = Bytes::from_fd(fd, NAME)?;
+        match stdin.carrier {
+            Carrier::Terminal | Carrier::Pipe => {
+                let own = Options::new().nonblocking(true);
+                match own.open_any(Path::new("/proc/self/fd/0")) {
+                    Ok(fd) => stdin.original = Some(std::mem::replace(&mut stdin.fd, fd)),
+                    Err(_) => stdin.is_shared = true,
+                }
+            }
+            // They cannot be opened.
+            Carrier::Stream | Carrier::Messages => stdin.is_shared = true,
+            // Where others read on is to be shared; its mode is not changed.
+            Carrier::File => {}
+        }
+        Ok(stdin)
     }
 
     /// Takes any descriptor that carries bytes. `name` is for messages.
@@ -82,6 +95,8 @@ impl Bytes {
                 name,
                 carrier,
                 deserted: AtomicBool::new(false),
+                is_shared: false,
+                original: None,
             }),
             Ok(None) => Err(Error::NoSource { name }),
             Err(errno) => Err(Error::system("find out what is", name)(errno)),
@@ -115,6 +130,8 @@ impl Bytes {
                 name: path.display().to_string(),
                 carrier,
                 deserted: AtomicBool::new(false),
+                is_shared: false,
+                original: None,
             }),
             Err(errno) => Err(Error::Connect {
                 path: PathBuf::from(path),
@@ -135,6 +152,33 @@ impl Bytes {
         self.carrier
     }
 
+    /// Arms it in a watcher, so that [`crate::Watcher::wait`] reports it. Where the
+    /// description is shared and could not be opened once more ([`Bytes::stdin`]), it
+    /// is watched beside the armed sources, for which nothing has to be changed;
+    /// reads do not block nevertheless, unless another reader comes first.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`crate::Watcher::arm_or_also`].
+    pub fn arm(&self, watcher: &mut Watcher) -> Result<Token> {
+        if self.is_shared {
+            watcher.also(self, &self.name)
+        } else {
+            watcher.arm_or_also(self, &self.name)
+        }
+    }
+
+    /// One read; of a shared description only what is there.
+    fn read_once(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        match self.carrier {
+            Carrier::Stream | Carrier::Messages if self.is_shared => {
+                socket::recv(self.fd.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT)
+            }
+            _ if self.is_shared && state(self.fd.as_fd())?.is_empty() => Err(Errno::EAGAIN),
+            _ => nix::unistd::read(&self.fd, buffer),
+        }
+    }
+
     /// Reads what is there and fits; a "record" of the result is a byte. Blocks
     /// while there is nothing, unless the descriptor is non-blocking; a signal
     /// does not end that. A FIFO that no writer has opened yet is empty, and has
@@ -146,7 +190,7 @@ impl Bytes {
     /// to wait for the first writer of a FIFO, which it does not.
     pub fn read(&self, buffer: &mut [u8]) -> Result<Filled> {
         loop {
-            let read = nix::unistd::read(&self.fd, buffer);
+            let read = self.read_once(buffer);
             let deserted = self.carrier == Carrier::Pipe && read == Ok(0);
             self.deserted.store(deserted, Ordering::Relaxed);
             return match read {
@@ -200,9 +244,15 @@ impl Bytes {
     /// Whether a pipe that nobody has open for writing has had a writer.
     fn ended(&self) -> Result<Filled> {
         let failed = |errno| Error::system("look at", &self.name)(errno);
-        let state = state(self.fd.as_fd()).map_err(failed)?;
-        if state.contains(PollFlags::POLLHUP) && !state.contains(PollFlags::POLLIN) {
-            return Ok(Filled::End);
+        // One that was opened once more knows only of writers since then.
+        for fd in [Some(&self.fd), self.original.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            let state = state(fd.as_fd()).map_err(failed)?;
+            if state.contains(PollFlags::POLLHUP) && !state.contains(PollFlags::POLLIN) {
+                return Ok(Filled::End);
+            }
         }
         let flags = fcntl(&self.fd, FcntlArg::F_GETFL).map_err(failed)?;
         if OFlag::from_bits_retain(flags).contains(OFlag::O_NONBLOCK) {
@@ -261,5 +311,37 @@ pub(crate) fn is_terminal(fd: BorrowedFd<'_>) -> bool {
 impl AsFd for Bytes {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::via::Kind;
+
+    /// As standard input that may not be opened once more.
+    #[test]
+    fn shared_description_is_left_as_it_is() {
+        let flags = |fd: &OwnedFd| fcntl(fd, FcntlArg::F_GETFL).unwrap();
+        for kind in [Kind::Sigio, Kind::Epoll, Kind::EpollEt, Kind::Blocking] {
+            let (reader, writer) = nix::unistd::pipe().unwrap();
+            let before = flags(&reader);
+            let mut bytes = Bytes::from_fd(reader, "pipe").unwrap();
+            bytes.is_shared = true;
+            let mut watcher = Watcher::new(kind).unwrap();
+            let token = bytes.arm(&mut watcher).unwrap();
+            for word in [b"one", b"two"] {
+                assert_eq!(bytes.read(&mut [0; 8]).unwrap(), Filled::Empty);
+                nix::unistd::write(&writer, word).unwrap();
+                assert_eq!(watcher.wait(None).unwrap(), [token], "{kind}");
+                let mut buffer = [0; 8];
+                assert_eq!(bytes.read(&mut buffer).unwrap(), Filled::Records(3));
+                assert_eq!(&buffer[..3], word);
+            }
+            assert_eq!(flags(&bytes.fd), before, "{kind}");
+            drop(writer);
+            assert_eq!(watcher.wait(None).unwrap(), [token], "{kind}");
+            assert_eq!(bytes.read(&mut [0; 8]).unwrap(), Filled::End);
+        }
     }
 }

@@ -46,7 +46,10 @@
 //!
 //! Non-blocking mode, `O_ASYNC`, owner and signal belong to the open file
 //! description, which dup and fork share: they are put back when the watcher is
-//! dropped. Do not run a watcher in a forked child, and none of this in a signal
+//! dropped, but not when SIGKILL ends the process. [`Bytes::stdin`] therefore opens a
+//! description of its own where it can, and leaves the shared one as it is where it
+//! cannot; a descriptor that you pass to [`Watcher::arm`] is yours to share or not.
+//! Do not run a watcher in a forked child, and none of this in a signal
 //! handler: nothing here but the library's own handler is async-signal-safe.
 //!
 //! # Features

@@ -10,5 +10,6 @@ mod options;
 mod program;
 mod reader;
 mod replaced;
+mod shared;
 mod signals;
 mod sources;

@@ -121,29 +121,23 @@ impl Watch {
 
     /// Closes the reading end of its output.
     pub(crate) fn close_output(&mut self) {
+        // Before it can notice and end.
+        let output = self.output();
         let (reader, _writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
         let reader = ChildStdout::from(reader);
         self.stdout = BufReader::new(reader);
         // Others that have just forked, and have not become a program yet, have it too.
-        self.until_output_is(|state| state.contains(PollFlags::POLLERR));
+        until(&output, |state| state.contains(PollFlags::POLLERR));
     }
 
     /// Waits until the pipe of its output takes no more.
     pub(crate) fn until_output_is_full(&self) {
-        self.until_output_is(|state| state.is_empty());
+        until(&self.output(), |state| state.is_empty());
     }
 
-    fn until_output_is(&self, reached: impl Fn(PollFlags) -> bool) {
-        let path = format!("/proc/{}/fd/1", self.child.id());
-        let output = writer(Path::new(&path));
-        loop {
-            let mut fds = [PollFd::new(output.as_fd(), PollFlags::POLLOUT)];
-            nix::poll::poll(&mut fds, PollTimeout::ZERO).unwrap();
-            if reached(fds[0].revents().unwrap()) {
-                return;
-            }
-            std::thread::yield_now();
-        }
+    /// The writing end of its output.
+    fn output(&self) -> File {
+        writer(Path::new(&format!("/proc/{}/fd/1", self.child.id())))
     }
 
     /// Waits until it sleeps in a system call: it has done what it was told.
@@ -155,6 +149,14 @@ impl Watch {
             if !call.starts_with("running") && state.starts_with('S') {
                 return;
             }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits until SIGSTOP has stopped it.
+    pub(crate) fn until_stopped(&self) {
+        let stat = || std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        while !stat().rsplit_once(") ").unwrap().1.starts_with('T') {
             std::thread::yield_now();
         }
     }
@@ -188,6 +190,18 @@ impl Watch {
         let ended = self.rest();
         assert_eq!(ended.status.code(), Some(143), "{ended:?}");
         ended
+    }
+}
+
+/// Waits until poll says this of a pipe's writing end.
+fn until(output: &File, reached: impl Fn(PollFlags) -> bool) {
+    loop {
+        let mut fds = [PollFd::new(output.as_fd(), PollFlags::POLLOUT)];
+        nix::poll::poll(&mut fds, PollTimeout::ZERO).unwrap();
+        if reached(fds[0].revents().unwrap()) {
+            return;
+        }
+        std::thread::yield_now();
     }
 }
 

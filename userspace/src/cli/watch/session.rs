@@ -117,9 +117,8 @@ impl Session {
     }
 
     fn arm(&mut self, at: usize) -> evq::Result<()> {
-        let watched = &self.watched[at];
-        if let Some(device) = &watched.device {
-            let token = self.watcher.arm_or_also(device, &watched.name)?;
+        if let Some(device) = &self.watched[at].device {
+            let token = device.arm(&mut self.watcher)?;
             self.armed.insert(token, at);
         }
         Ok(())
