@@ -2,6 +2,7 @@
 //! `evdev-client watch` on what every machine has: terminals, FIFOs, sockets,
 //! timers, standard input. Queues and input devices are watched in the VM.
 
+mod display;
 mod files;
 mod hotplug;
 mod lines;

@@ -6,6 +6,7 @@ mod report;
 mod session;
 mod source;
 
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,9 +39,13 @@ use source::Spec;
 pub(super) struct Args {
     /// A queue, an input device such as /dev/input/event0, a terminal, a FIFO, a
     /// Unix socket (stream or seqpacket) to connect to, a regular file, which is
-    /// read to its end, or - for standard input; may be repeated [default: /dev/evq]
-    #[arg(long = "device", value_name = "PATH")]
+    /// read to its end, or - for standard input [default: /dev/evq]
+    #[arg(value_name = "DEVICE")]
     devices: Vec<PathBuf>,
+
+    /// One more device; may be repeated.
+    #[arg(long = "device", value_name = "DEVICE")]
+    more_devices: Vec<PathBuf>,
 
     /// A timer that ticks every 1s, 500ms, 2m …; may be repeated.
     #[arg(long, value_name = "TIME", value_parser = duration)]
@@ -64,9 +69,18 @@ pub(super) struct Args {
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     num_events: Option<u64>,
 
-    /// Print one line once everything is armed: no event after it is missed.
-    #[arg(long)]
-    banner: bool,
+    /// Print one line once everything is armed: no event after it is missed. By
+    /// default, text on a terminal has it.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "auto",
+        default_missing_value = "always"
+    )]
+    banner: Banner,
 
     /// End, with status 3, after this time without an event (ticks of timers do
     /// not count): seconds, or 500ms, 2m …
@@ -110,6 +124,15 @@ pub(super) struct Args {
     quiet: bool,
 }
 
+/// When to print a banner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Banner {
+    /// As text on a terminal, unless --quiet is given.
+    Auto,
+    Always,
+    Never,
+}
+
 pub(super) fn kinds() -> impl clap::builder::TypedValueParser<Value = Kind> {
     PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.name()))
         .map(|name| name.parse().expect("a possible value is a mechanism"))
@@ -150,12 +173,21 @@ pub(super) fn position(text: &str) -> Result<Position, String> {
 impl Args {
     /// What to watch, in the order in which it is armed.
     fn specs(&self) -> Vec<Spec> {
-        let mut specs: Vec<Spec> = self.devices.iter().map(|path| Spec::of(path)).collect();
+        let devices = self.devices.iter().chain(&self.more_devices);
+        let mut specs: Vec<Spec> = devices.map(|path| Spec::of(path)).collect();
         specs.extend(self.every.iter().map(|period| Spec::Every(*period)));
         if specs.is_empty() {
             specs.push(Spec::Path(device::DEFAULT_PATH.into()));
         }
         specs
+    }
+
+    fn wants_banner(&self) -> bool {
+        match self.banner {
+            Banner::Always => true,
+            Banner::Never => false,
+            Banner::Auto => self.format == Style::Text && !self.quiet && io::stdout().is_terminal(),
+        }
     }
 }
 
@@ -197,7 +229,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     for spec in specs {
         session.add(spec, args.from, args.filter.clone())?;
     }
-    if args.banner {
+    session.align();
+    if args.wants_banner() {
         session.banner()?;
     }
     session.begin();

@@ -132,6 +132,14 @@ impl Session {
         }
     }
 
+    /// Makes the columns wide enough for all sources.
+    pub(super) fn align(&mut self) {
+        for watched in &self.watched {
+            let is_queue = matches!(&watched.device, Some(device) if device.queue().is_some());
+            self.output.align(&watched.name, is_queue);
+        }
+    }
+
     /// Says that everything is armed.
     pub(super) fn banner(&mut self) -> evq::Result<()> {
         let titles: Vec<_> = self
