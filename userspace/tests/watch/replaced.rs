@@ -9,7 +9,7 @@ use std::path::Path;
 use evq::via::Kind;
 use nix::sys::signal::Signal;
 
-use crate::program::{fifo, say, text, writer, Watch};
+use crate::program::{fifo, say, terminal, text, writer, Watch};
 
 fn draining() -> impl Iterator<Item = &'static Kind> {
     Kind::ALL.iter().filter(|kind| kind.drains())
@@ -94,6 +94,36 @@ fn link_changed_to_another_file_is_followed() {
     say(writer(&two), "by the new way");
     watch.until("by the new way");
     watch.stop();
+}
+
+/// C4: a device has no end: what it has is read, and then it is closed.
+#[test]
+fn link_changed_to_another_device_leaves_the_old_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("link");
+    let [(old, old_tty), (new, new_tty)] = [terminal(), terminal()];
+    for kind in draining() {
+        eprintln!("{kind}");
+        let to = |tty: &Path| {
+            let hidden = dir.path().join("new");
+            symlink(tty, &hidden).unwrap();
+            fs::rename(&hidden, &link).unwrap();
+        };
+        to(&old_tty);
+        let arguments = ["--via", kind.name(), "--wait", "--device", text(&link)];
+        let mut watch = Watch::start(&arguments);
+        say(&old, "from the old one");
+        watch.until("from the old one");
+        to(&new_tty);
+        watch.told("is there");
+        watch.told("(replaced) has ended");
+        say(&new, "from the new one");
+        watch.until("from the new one");
+        watch.signal(Signal::SIGUSR1);
+        watch.told("delivered 2, lost 0");
+        watch.told("watching 1 sources");
+        watch.stop();
+    }
 }
 
 /// A file is read once, and again only if it is another one.

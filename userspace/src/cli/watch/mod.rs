@@ -53,10 +53,11 @@ pub(super) struct Args {
 
     /// Wait for devices that are not there yet, and for those that have ended to
     /// come back. All folders and links on the way to a path are watched. When
-    /// another file takes the place of an open one, it is opened too, and the old
-    /// one is read to its end (first, with --via blocking). A FIFO is opened again
-    /// for its next writer, a regular file only when it was replaced. A queue that
-    /// has come is read from its oldest event on.
+    /// another file takes the place of an open one, it is opened at once (with
+    /// --via blocking, after the end of the old one). The old one is read as long as
+    /// a FIFO has a writer or a socket a peer; of a device, what it has by then. A
+    /// FIFO is opened again for its next writer, a regular file only when it was
+    /// replaced. A queue that has come is read from its oldest event on.
     #[arg(long)]
     wait: bool,
 

@@ -409,6 +409,23 @@ impl Watched {
                 Left::Nothing
             }
         };
-        Ok((account.delivered - before, left))
+        let delivered = account.delivered - before;
+        match left {
+            Left::Nothing if self.replaced_by.is_some() && !self.will_end() => {
+                Ok((delivered, Left::End))
+            }
+            _ => Ok((delivered, left)),
+        }
+    }
+
+    /// Whether what is open has an end of its own: a device has none, nor has a FIFO
+    /// that nobody writes to.
+    fn will_end(&self) -> bool {
+        match &self.device {
+            Some(AnySource::Bytes(bytes)) => {
+                bytes.carrier() != Carrier::Terminal && !bytes.is_deserted()
+            }
+            _ => false,
+        }
     }
 }
