@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::socket::{self, AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr};
 use nix::sys::stat::{fstat, SFlag};
 use nix::unistd::{lseek, Whence};
@@ -74,10 +75,8 @@ impl Bytes {
                     Err(_) => stdin.is_shared = true,
                 }
             }
-            // They cannot be opened.
-            Carrier::Stream | Carrier::Messages => stdin.is_shared = true,
-            // Where others read on is to be shared; its mode is not changed.
-            Carrier::File => {}
+            // They cannot be opened; and where others read on in a file is to be shared.
+            Carrier::Stream | Carrier::Messages | Carrier::File => stdin.is_shared = true,
         }
         Ok(stdin)
     }
@@ -161,7 +160,7 @@ impl Bytes {
     ///
     /// Those of [`crate::Watcher::arm_or_also`].
     pub fn arm(&self, watcher: &mut Watcher) -> Result<Token> {
-        if self.is_shared {
+        if self.is_shared && !is_always_readable(self.as_fd()) {
             watcher.also(self, &self.name)
         } else {
             watcher.arm_or_also(self, &self.name)
@@ -226,9 +225,11 @@ impl Bytes {
             return Ok(());
         }
         let back = -i64::try_from(count).unwrap_or(i64::MAX);
-        lseek(&self.fd, back, Whence::SeekCur)
-            .map(drop)
-            .map_err(Error::system("go back in", &self.name))
+        match lseek(&self.fd, back, Whence::SeekCur) {
+            // Some in /proc have no place to go back to.
+            Ok(_) | Err(Errno::ESPIPE) => Ok(()),
+            Err(errno) => Err(Error::system("go back in", &self.name)(errno)),
+        }
     }
 
     /// Whether a read would give something, or the end, without blocking.
@@ -297,9 +298,14 @@ fn state(fd: BorrowedFd<'_>) -> Result<PollFlags, Errno> {
     }
 }
 
-/// Whether it is a regular file.
-pub(crate) fn is_regular(fd: BorrowedFd<'_>) -> bool {
-    matches!(Carrier::of(fd), Ok(Some(Carrier::File)))
+/// Whether it is a regular file that no mechanism can wait for, and need not: some
+/// in /proc and tracefs (`trace_pipe`) can be waited for.
+pub(crate) fn is_always_readable(fd: BorrowedFd<'_>) -> bool {
+    let probe = || {
+        let set = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        set.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0))
+    };
+    matches!(Carrier::of(fd), Ok(Some(Carrier::File))) && probe() == Err(Errno::EPERM)
 }
 
 /// Whether it is a terminal. None of them sends a signal when it hangs up: the

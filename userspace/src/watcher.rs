@@ -8,7 +8,7 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use crate::bytes::is_regular;
+use crate::bytes::is_always_readable;
 use crate::error::{Error, Result};
 use crate::via::{Kind, Via};
 
@@ -95,15 +95,15 @@ impl Watcher {
 
     /// Arms a source; where the mechanism needs signals and the descriptor has
     /// none to give (a timerfd, an eventfd: setting `O_ASYNC` succeeds and does
-    /// nothing, U3), watches it beside the armed ones instead. A regular file needs
-    /// no mechanism: the next [`Watcher::wait`] reports it, to be read to its end.
+    /// nothing, U3), watches it beside the armed ones instead. A regular file that
+    /// is always readable needs no mechanism: the next [`Watcher::wait`] reports it, to be read to its end.
     ///
     /// # Errors
     ///
     /// Those of [`Watcher::arm`] but [`crate::Error::NoAsync`], and of
     /// [`Watcher::also`].
     pub fn arm_or_also(&mut self, fd: impl AsFd, name: &str) -> Result<Token> {
-        if is_regular(fd.as_fd()) {
+        if is_always_readable(fd.as_fd()) {
             let token = Token(self.next_file);
             self.next_file += 1;
             self.files.push(token);

@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::process::Stdio;
 
 use evq::via::Kind;
+use nix::fcntl::{fcntl, FcntlArg};
 
 use crate::program::{command, fifo, say, text, writer, Watch};
 
@@ -28,6 +29,28 @@ fn file_any_mechanism_is_read_to_its_end() {
             assert_eq!(ended.lines, wanted, "{kind}");
             let account = "delivered 4, lost 0 (all sources have ended)";
             assert!(ended.errors.contains(account), "{kind}: {ended:?}");
+        }
+    }
+}
+
+/// Those in /proc can be waited for, and may have nothing to read for now.
+#[test]
+fn file_in_proc_any_mechanism_is_read_to_its_end() {
+    let path = std::path::Path::new("/proc/self/mounts");
+    for kind in Kind::ALL {
+        for device in [text(path), "-"] {
+            eprintln!("{kind}, {device}");
+            let arguments = ["--device", device, "--via", kind.name(), "--format", "%x"];
+            let stdin = File::open(path).unwrap();
+            let before = fcntl(&stdin, FcntlArg::F_GETFL).unwrap();
+            let watch = Watch::start_with(&arguments, |command| {
+                command.stdin(stdin.try_clone().unwrap());
+            });
+            let ended = watch.end();
+            assert_eq!(ended.status.code(), Some(0), "{kind}: {ended:?}");
+            let mounts = fs::read_to_string(path).unwrap();
+            assert_eq!(ended.lines.len(), mounts.lines().count(), "{kind}");
+            assert_eq!(fcntl(&stdin, FcntlArg::F_GETFL).unwrap(), before, "{kind}");
         }
     }
 }
