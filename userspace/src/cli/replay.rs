@@ -19,7 +19,7 @@ use crate::cli::tell::tell;
 
 /// Print or post the events of a recording again.
 ///
-/// Without --into: prints them as `watch` does. With --into: posts them to a
+/// Without --into: prints them as `watch` does, until its reader has gone. With --into: posts them to a
 /// queue, which gives them numbers, times and a source of their own; as ever,
 /// a subscriber that is slower than the replay is told what it has lost. Of a
 /// recording that is not whole, what is whole is replayed before this fails.

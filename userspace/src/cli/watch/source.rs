@@ -8,7 +8,6 @@ use evq::bytes::Carrier;
 use evq::input::{RawInput, Stamped};
 use evq::timer::monotonic_ns;
 use evq::{AnyDevice, AnySource, Bytes, Event, Filled, Lines, Position, Timer};
-
 use nix::sys::stat::{fstat, stat, FileStat, SFlag};
 
 use super::hotplug::{Awaited, Hotplug};
