@@ -27,9 +27,9 @@ use source::Spec;
 ///
 /// One line per event: sequence number, seconds of CLOCK_MONOTONIC, who posted
 /// it (`input:0`, `timer:0`, `pid:123`, `kernel:CLASS:ID`), and what it says.
-/// `lost N` stands before the event that N others should have preceded. What
-/// carries bytes gives a line for each line, or for what has come of it when
-/// nothing follows.
+/// `lost N` stands before the event that N others should have preceded. Byte
+/// streams are printed line by line, a line without an end when nothing follows
+/// for now.
 ///
 /// Ends on SIGINT or SIGTERM with a summary on standard error, and, without
 /// --wait, when all sources have ended; also when the reader of its output has
@@ -130,7 +130,9 @@ pub(super) struct Args {
 enum Banner {
     /// As text on a terminal, unless --quiet is given.
     Auto,
+    /// Also in a file or a pipe, and in every format.
     Always,
+    /// Not even on a terminal.
     Never,
 }
 
