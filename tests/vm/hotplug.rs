@@ -2,6 +2,9 @@
 //! C4, C5: `watch --wait` on devices that come, go and come back while others
 //! are watched: a queue whose module is loaded and unloaded, and the keyboard.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+
 use evq::via::Kind;
 use nix::sys::signal::Signal;
 
@@ -37,6 +40,36 @@ fn a_queue_comes_and_goes_and_comes_back() {
         let account = format!("{QUEUE}: delivered 20, lost 0");
         assert!(ended.errors.contains(&account), "{kind}: {}", ended.errors);
     }
+}
+
+/// C4, Q3: a link that leads to another queue: what the first one held is read
+/// before it is left.
+#[test]
+fn link_changed_to_another_queue_is_followed() {
+    const LINK: &str = "/tmp/hotplug-link";
+    let link_to = |device: &str| {
+        let new = format!("{LINK}-new");
+        symlink(device, &new).expect("a link");
+        fs::rename(new, LINK).expect("renaming it");
+    };
+    for kind in Kind::ALL.iter().filter(|kind| kind.drains()) {
+        link_to("/dev/evq");
+        let mut watch = Watch::start(&[LINK, "--wait", "--via", kind.name()]);
+        watch.stop();
+        post(open_rw(), &[record(1)]);
+        let timer = Timer::load("own=64 rate=1000 count=10");
+        link_to(QUEUE);
+        watch.signal(Signal::SIGCONT);
+        watch.until("", "tick 10");
+        watch.told(&format!("{LINK} (replaced) has ended"));
+        watch.signal(Signal::SIGTERM);
+        let ended = watch.end();
+        assert_eq!(ended.code(), 143, "{kind}: {}", ended.errors);
+        let account = format!("{LINK}: delivered 11, lost 0");
+        assert!(ended.errors.contains(&account), "{kind}: {}", ended.errors);
+        drop(timer);
+    }
+    fs::remove_file(LINK).expect("removing it");
 }
 
 /// C4: a keyboard that is unplugged, and plugged in again.

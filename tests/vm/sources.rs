@@ -104,6 +104,29 @@ fn all_kinds_of_sources_in_one_watch() {
     }
 }
 
+/// C4: a regular file by its type, which is empty for now like a pipe.
+#[test]
+fn trace_pipe_is_waited_for() {
+    const TRACING: &str = "/sys/kernel/tracing";
+    let set = |name: &str, value: &str| {
+        fs::write(format!("{TRACING}/{name}"), value).expect("writing to tracefs");
+    };
+    // Else poll waits until half of the buffer is full.
+    set("buffer_percent", "0");
+    for kind in Kind::ALL {
+        let pipe = format!("{TRACING}/trace_pipe");
+        let mut watch = Watch::start(&[&pipe, "--via", kind.name()]);
+        for word in ["one", "two"] {
+            set("trace_marker", &format!("{kind} {word}"));
+            watch.until("", &format!("{kind} {word}"));
+        }
+        watch.signal(Signal::SIGTERM);
+        let ended = watch.end();
+        assert_eq!(ended.code(), 143, "{kind}: {}", ended.errors);
+    }
+    set("buffer_percent", "50");
+}
+
 /// C5: arming again keeps the cursor: what was posted before it, and not yet
 /// read, is read after it, once.
 #[test]

@@ -2,8 +2,9 @@
 //! `evdev-client top`: what it tells of the queue and of those who read it.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::process::Stdio;
 
 use nix::pty::{openpty, Winsize};
 use nix::sys::signal::{kill, Signal};
@@ -34,6 +35,20 @@ fn about(line: &str, pid: Pid) -> &str {
         .split_once(&format!("{{\"pid\":{pid},"))
         .unwrap_or_else(|| panic!("no process {pid} in {line}"));
     rest.split('}').next().expect("its end")
+}
+
+/// C6: the reader of the lines goes away long before the next look.
+#[test]
+fn reader_gone_ends_a_stream_that_waits() {
+    let mut command = client(&["top", "--stream", "json", "--interval", "1h"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("top");
+    let mut stdout = BufReader::new(child.stdout.take().expect("it is a pipe"));
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("its first line");
+    assert!(line.contains("\"capacity\""), "{line}");
+    drop(stdout);
+    let status = child.wait().expect("its end");
+    assert_eq!(status.code(), Some(0), "{status:?}");
 }
 
 /// A subscriber that has been stopped is behind by what was posted since, and

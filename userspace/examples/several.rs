@@ -19,7 +19,7 @@ fn main() -> evq::Result<()> {
     let stopped = watcher.also(&stop, "the signalfd")?;
     let posted = watcher.arm(&queue, queue.name())?;
     // It may be anything: what sends no signals is watched all the same.
-    let typed = watcher.arm_or_also(&input, input.name())?;
+    let typed = input.arm(&mut watcher)?;
     let ticked = watcher.arm_or_also(&timer, timer.name())?;
     println!("watching");
 

@@ -13,6 +13,7 @@ use crate::bytes::{is_terminal, Bytes};
 use crate::device::{Options, Queue};
 use crate::error::{Error, Result};
 use crate::timer::Timer;
+use crate::watcher::{Token, Watcher};
 use crate::{input, sys};
 
 /// A queue or an input device: what has events.
@@ -68,7 +69,7 @@ impl AsFd for AnyDevice {
 pub enum AnySource {
     /// `/dev/evq`, `/dev/input/eventN` and their like.
     Device(AnyDevice),
-    /// A terminal, a FIFO, a Unix socket, standard input.
+    /// A terminal, a FIFO, a Unix socket, standard input, a regular file.
     Bytes(Bytes),
     /// A timer, which has no path.
     Timer(Timer),
@@ -90,7 +91,9 @@ impl AnySource {
         }
         let fd = Options::new().nonblocking(true).open_any(path)?;
         let name = path.display().to_string();
-        if file_type.is_some_and(|file_type| file_type.is_fifo()) || is_terminal(fd.as_fd()) {
+        let carries_bytes =
+            file_type.is_some_and(|file_type| file_type.is_fifo() || file_type.is_file());
+        if carries_bytes || is_terminal(fd.as_fd()) {
             return Bytes::from_fd(fd, name).map(AnySource::Bytes);
         }
         make_blocking(&fd).map_err(Error::system("set the mode of", &name))?;
@@ -107,6 +110,18 @@ impl AnySource {
             AnySource::Device(device) => device.name(),
             AnySource::Bytes(bytes) => bytes.name(),
             AnySource::Timer(timer) => timer.name(),
+        }
+    }
+
+    /// Arms it in a watcher, in the way that fits it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Watcher::arm_or_also`].
+    pub fn arm(&self, watcher: &mut Watcher) -> Result<Token> {
+        match self {
+            AnySource::Bytes(bytes) => bytes.arm(watcher),
+            _ => watcher.arm_or_also(self, self.name()),
         }
     }
 

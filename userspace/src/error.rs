@@ -83,8 +83,8 @@ pub enum Error {
 
     /// It works, but nothing can tell when to read it.
     #[error(
-        "{name} is neither an event queue nor an input device, a terminal, a pipe or a socket: \
-         nothing there tells when to read; read it directly, or send it through a pipe"
+        "{name} is neither an event queue nor an input device, a terminal, a pipe, a socket or a \
+         regular file: nothing there tells when to read; send it through a pipe"
     )]
     NoSource {
         /// What messages call it.

@@ -46,7 +46,10 @@
 //!
 //! Non-blocking mode, `O_ASYNC`, owner and signal belong to the open file
 //! description, which dup and fork share: they are put back when the watcher is
-//! dropped. Do not run a watcher in a forked child, and none of this in a signal
+//! dropped, but not when SIGKILL ends the process. [`Bytes::stdin`] therefore opens a
+//! description of its own where it can, and leaves the shared one as it is where it
+//! cannot; a descriptor that you pass to [`Watcher::arm`] is yours to share or not.
+//! Do not run a watcher in a forked child, and none of this in a signal
 //! handler: nothing here but the library's own handler is async-signal-safe.
 //!
 //! # Features
@@ -60,6 +63,7 @@ pub mod device;
 mod error;
 mod events;
 pub mod input;
+pub mod lines;
 mod mapped;
 #[cfg(feature = "recording")]
 pub mod recording;
@@ -77,6 +81,7 @@ pub use bytes::Bytes;
 pub use device::{Filled, Options, Position, Queue};
 pub use error::{Error, Result};
 pub use events::Events;
+pub use lines::Lines;
 pub use mapped::Mapped;
 pub use signals::{unblock_in_child, StopSignals};
 pub use source::Source;

@@ -6,9 +6,21 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::time::TimeSpec;
-use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::sys::timerfd::{self, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::time::{clock_gettime, ClockId};
 
 use crate::error::{Error, Result};
+
+/// Nanoseconds of `CLOCK_MONOTONIC`, as queues and input devices stamp their
+/// events. What was read is stamped after the read.
+#[must_use]
+pub fn monotonic_ns() -> u64 {
+    // It cannot fail for this clock.
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| {
+        u64::try_from(now.tv_sec()).unwrap_or(0) * 1_000_000_000
+            + u64::try_from(now.tv_nsec()).unwrap_or(0)
+    })
+}
 
 /// Ticks at equal distances of `CLOCK_MONOTONIC`.
 ///
@@ -34,7 +46,7 @@ impl Timer {
             return Err(failed(Errno::EINVAL));
         }
         let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
-        let fd = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags).map_err(failed)?;
+        let fd = TimerFd::new(timerfd::ClockId::CLOCK_MONOTONIC, flags).map_err(failed)?;
         let period = Expiration::Interval(TimeSpec::from_duration(period));
         fd.set(period, TimerSetTimeFlags::empty()).map_err(failed)?;
         Ok(Timer { fd, name })

@@ -8,6 +8,7 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use crate::bytes::is_always_readable;
 use crate::error::{Error, Result};
 use crate::via::{Kind, Via};
 
@@ -30,7 +31,13 @@ pub struct Watcher {
     ready: Vec<Token>,
     /// Those that are watched beside the armed ones.
     beside: Vec<Token>,
+    /// Regular files: always readable, the mechanism does not know them.
+    files: Vec<Token>,
+    next_file: usize,
 }
+
+/// The number of the first regular file: mechanisms count from 0.
+const FIRST_FILE: usize = usize::MAX / 2;
 
 impl Watcher {
     /// A watcher without sources.
@@ -45,6 +52,8 @@ impl Watcher {
             pending: Vec::new(),
             ready: Vec::new(),
             beside: Vec::new(),
+            files: Vec::new(),
+            next_file: FIRST_FILE,
         })
     }
 
@@ -86,13 +95,21 @@ impl Watcher {
 
     /// Arms a source; where the mechanism needs signals and the descriptor has
     /// none to give (a timerfd, an eventfd: setting `O_ASYNC` succeeds and does
-    /// nothing, U3), watches it beside the armed ones instead.
+    /// nothing, U3), watches it beside the armed ones instead. A regular file that
+    /// is always readable needs no mechanism: the next [`Watcher::wait`] reports it, to be read to its end.
     ///
     /// # Errors
     ///
     /// Those of [`Watcher::arm`] but [`crate::Error::NoAsync`], and of
     /// [`Watcher::also`].
     pub fn arm_or_also(&mut self, fd: impl AsFd, name: &str) -> Result<Token> {
+        if is_always_readable(fd.as_fd()) {
+            let token = Token(self.next_file);
+            self.next_file += 1;
+            self.files.push(token);
+            self.pending.push(token);
+            return Ok(token);
+        }
         match self.arm(fd.as_fd(), name) {
             Err(Error::NoAsync { .. }) => self.also(fd, name),
             armed => armed,
@@ -104,7 +121,7 @@ impl Watcher {
     /// one read follows each report.
     #[must_use]
     pub fn drains(&self, token: Token) -> bool {
-        self.kind().drains() && !self.beside.contains(&token)
+        self.files.contains(&token) || self.kind().drains() && !self.beside.contains(&token)
     }
 
     /// Ends the watch of one source and puts its file description back as it
@@ -112,6 +129,7 @@ impl Watcher {
     pub fn disarm(&mut self, token: Token) {
         self.pending.retain(|&other| other != token);
         self.beside.retain(|&other| other != token);
+        self.files.retain(|&other| other != token);
         self.via.disarm(token);
     }
 

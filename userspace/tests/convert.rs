@@ -4,7 +4,9 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout};
 
 use assert_cmd::Command;
 use evq::recording::{Item, Reader, Segment, Writer};
@@ -320,10 +322,8 @@ fn full_disks_and_closed_pipes() {
     }
 }
 
-/// C5: a signal ends it in the middle of a pause; what it has done is told.
-#[test]
-fn a_signal_ends_a_replay_that_waits() {
-    let folder = TempDir::new().unwrap();
+/// A replay that has printed its first event, and prints the next one in hours.
+fn slow_replay(folder: &TempDir) -> (Child, BufReader<ChildStdout>) {
     let path = folder.path().join("slow.evq");
     let mut writer = Writer::new(Vec::new(), "a test").unwrap();
     writer.begin(&Segment::unknown("/dev/evq", 1)).unwrap();
@@ -335,16 +335,42 @@ fn a_signal_ends_a_replay_that_waits() {
     });
     writer.append(&events).unwrap();
     fs::write(&path, writer.get_mut()).unwrap();
-    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("evdev-client"))
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("evdev-client"));
+    command
         .args(["replay", text(&path), "--speed", "0.5"])
         .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
+        .stderr(std::process::Stdio::piped());
+    // SAFETY: A system call only, between fork and exec: one that hangs is killed.
+    unsafe {
+        command.pre_exec(|| {
+            nix::unistd::alarm::set(60);
+            Ok(())
+        })
+    };
+    let mut child = command.spawn().unwrap();
     let mut line = String::new();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     stdout.read_line(&mut line).unwrap();
     assert!(line.contains("type 0 code 0"), "{line}");
+    (child, stdout)
+}
+
+/// C6: the reader of what is printed goes away during a pause.
+#[test]
+fn reader_gone_ends_a_replay_that_waits() {
+    let folder = TempDir::new().unwrap();
+    let (child, stdout) = slow_replay(&folder);
+    drop(stdout);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+/// C5: a signal ends it in the middle of a pause; what it has done is told.
+#[test]
+fn a_signal_ends_a_replay_that_waits() {
+    let folder = TempDir::new().unwrap();
+    let (child, mut stdout) = slow_replay(&folder);
+    let mut line = String::new();
     let pid = Pid::from_raw(child.id().try_into().unwrap());
     kill(pid, Signal::SIGTERM).unwrap();
     assert_eq!(stdout.read_line(&mut line).unwrap(), 0, "{line}");

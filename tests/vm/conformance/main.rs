@@ -12,6 +12,7 @@ mod cell;
 mod gaps;
 mod gate;
 mod life;
+mod lines;
 mod load;
 mod several;
 mod source;
@@ -49,6 +50,12 @@ fn takes_sigio(kind: Kind) -> bool {
 
 const SHARED: &str = "a pipe gives each record to one reader, whoever else has it open";
 
+const NO_LINES: &str = "it carries records of one length, and no lines";
+
+fn only_lines(_: Kind, origin: Origin) -> Option<&'static str> {
+    (origin != Origin::Pipe).then_some(NO_LINES)
+}
+
 const ONE_TOLD: &str = "a SIGIO for the process, which says that its signal queue was full, \
                         is told to one watcher only";
 
@@ -57,6 +64,16 @@ const BEHAVIOURS: &[Behaviour] = &[
     always("event before waiting", arrival::before_waiting),
     always("event while draining", arrival::while_draining),
     always("partial reads", arrival::partial_reads),
+    Behaviour {
+        name: "lines of several lengths",
+        run: lines::lengths,
+        cannot: only_lines,
+    },
+    Behaviour {
+        name: "times of lines",
+        run: lines::times,
+        cannot: only_lines,
+    },
     always("burst of 10,000", arrival::burst),
     always("event in every gap", gaps::event),
     always("signal in every gap", gaps::signal),

@@ -17,6 +17,7 @@ mod json;
 mod manual;
 mod output;
 mod process;
+mod reader;
 mod record;
 mod replay;
 mod row;

@@ -12,13 +12,14 @@ use evq::{Event, Options, Queue, StopSignals, Token, Watcher};
 
 use super::exit::{Exit, ENDING};
 use super::output::{Clock, Flushed, Output};
+use super::reader::Reader as OutputReader;
 use super::row::Row;
 use super::Format;
 use crate::cli::tell::tell;
 
 /// Print or post the events of a recording again.
 ///
-/// Without --into: prints them as `watch` does. With --into: posts them to a
+/// Without --into: prints them as `watch` does, until its reader has gone. With --into: posts them to a
 /// queue, which gives them numbers, times and a source of their own; as ever,
 /// a subscriber that is slower than the replay is told what it has lost. Of a
 /// recording that is not whole, what is whole is replayed before this fails.
@@ -76,7 +77,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let stop = StopSignals::new(&ENDING)?;
     let mut watcher = Watcher::new(Kind::Poll)?;
     let stop_token = watcher.also(&stop, "the signalfd")?;
-    let reader = Reader::open(&args.file)?;
+    let recording = Reader::open(&args.file)?;
     let sink = match &args.into {
         Some(path) => Sink::Queue(Options::new().read(false).write(true).open(path)?),
         None => Sink::Print(Output::new(
@@ -86,9 +87,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             false,
         )),
     };
+    let mut output_reader = None;
+    if args.into.is_none() {
+        if let Some(reader) = OutputReader::of_stdout()? {
+            output_reader = Some((watcher.also(&reader, "standard output")?, reader));
+        }
+    }
     let mut replay = Replay {
         stop,
         stop_token,
+        output_reader,
         watcher,
         sink,
         speed: args.speed,
@@ -97,7 +105,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         replayed: 0,
         lost: 0,
     };
-    let result = replay.all(reader);
+    let result = replay.all(recording);
     let file = args.file.display();
     let events = if replay.replayed == 1 {
         "event"
@@ -120,6 +128,8 @@ enum Sink {
 struct Replay {
     stop: StopSignals,
     stop_token: Token,
+    /// Tells that the reader of what is printed has gone.
+    output_reader: Option<(Token, OutputReader)>,
     watcher: Watcher,
     sink: Sink,
     speed: Speed,
@@ -205,10 +215,15 @@ impl Replay {
     /// Waits, or ends early because a signal has come.
     fn pause(&mut self, limit: Duration) -> anyhow::Result<Option<Exit>> {
         let ready = self.watcher.wait(Some(limit))?;
-        if !ready.contains(&self.stop_token) {
-            return Ok(None);
+        if ready.contains(&self.stop_token) {
+            if let Some(signal) = self.stop.next()? {
+                return Ok(Some(Exit::Signal(signal)));
+            }
         }
-        Ok(self.stop.next()?.map(Exit::Signal))
+        match &self.output_reader {
+            Some((token, reader)) if ready.contains(token) => reader.gone().map(Some),
+            _ => Ok(None),
+        }
     }
 }
 

@@ -111,6 +111,6 @@ impl Row<'_> {
 }
 
 /// The last part of a path.
-fn short(device: &str) -> &str {
+pub(super) fn short(device: &str) -> &str {
     device.rsplit('/').next().unwrap_or(device)
 }

@@ -84,7 +84,9 @@ impl Via for Blocking {
     }
 
     fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Token>) -> Result<()> {
-        if timeout.is_some() {
+        // Another source is to be read already: that does not wait for this one.
+        let at_once = !ready.is_empty();
+        if timeout.is_some() && self.armed.is_some() && !at_once {
             return Err(Error::Unsuitable {
                 mechanism: "blocking",
                 what: "keep a time limit".into(),
@@ -96,7 +98,7 @@ impl Via for Blocking {
             poll_readable(fds, timeout, ready)
         };
         let Some((token, armed)) = &self.armed else {
-            return plain(None, ready);
+            return plain(timeout, ready);
         };
         if let Some(guard) = self.guard.take_if(|guard| guard.tripped()) {
             drop(guard);
@@ -104,6 +106,9 @@ impl Via for Blocking {
                 .set_nonblocking(false)
                 .map_err(Error::system("set the mode of", "the source"))?;
             return plain(Some(Duration::ZERO), ready);
+        }
+        if at_once {
+            return plain(timeout, ready);
         }
         if self.guard.is_none() && self.plain.iter().next().is_some() {
             let plain = self.plain.iter().map(|(_, fd)| Arc::clone(fd)).collect();

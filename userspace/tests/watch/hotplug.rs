@@ -7,7 +7,7 @@ use std::fs;
 use evq::via::Kind;
 use nix::sys::signal::Signal;
 
-use crate::program::{command, fifo, say, text, writer, Watch};
+use crate::program::{appear, command, fifo, say, text, writer, Watch};
 
 /// C4, C5: by each mechanism, from a folder that is not there yet on.
 #[test]
@@ -27,14 +27,7 @@ fn what_comes_is_watched_and_what_goes_is_waited_for() {
         for word in ["first", "again"] {
             fs::create_dir_all(&folder).unwrap();
             // With its writer before it can be seen: a blocking read needs one.
-            let hidden = fifo(dir.path());
-            let reader = fs::File::options()
-                .read(true)
-                .write(true)
-                .open(&hidden)
-                .unwrap();
-            let other = writer(&hidden);
-            fs::rename(&hidden, &path).unwrap();
+            let (reader, other) = appear(&path);
             watch.told(&format!("{} is there", text(&path)));
             say(&other, word);
             assert!(watch.line().ends_with(word));
@@ -50,23 +43,23 @@ fn what_comes_is_watched_and_what_goes_is_waited_for() {
 }
 
 /// One that was made anew while the old one was still open is found when that
-/// ends.
+/// ends: where a read blocks, there is one source at a time.
 #[test]
 fn one_that_is_back_before_it_has_ended_is_not_missed() {
     let dir = tempfile::tempdir().unwrap();
-    let path = fifo(dir.path());
-    let mut watch = Watch::start(&["--wait", "--device", text(&path)]);
-    let old = writer(&path);
-    say(&old, "old");
+    let path = dir.path().join("fifo");
+    let old = appear(&path);
+    let arguments = ["--via", "blocking", "--wait", "--device", text(&path)];
+    let mut watch = Watch::start(&arguments);
+    say(&old.1, "old");
     watch.until("old");
-    fs::remove_file(&path).unwrap();
-    fifo(dir.path());
+    let new = appear(&path);
     // It has looked, and seen that it has one.
     watch.signal(Signal::SIGUSR1);
     watch.told("watching 1 sources");
     drop(old);
     watch.told("is there");
-    say(writer(&path), "new");
+    say(&new.1, "new");
     watch.until("new");
     watch.stop();
 }
@@ -102,8 +95,11 @@ fn c7_what_cannot_come_is_told() {
     let cases: [(&[&str], &str); 4] = [
         (&["--device", text(&path)], "there is no such device"),
         (&["--wait", "--device", "/"], "no folder has it"),
-        (&["--wait", "--device", text(&below)], "check the path"),
-        (&["--wait", "--device", text(&file)], "nor an input device"),
+        (&["--wait", "--device", text(&below)], "Not a directory"),
+        (
+            &["--wait", "--device", text(dir.path())],
+            "nor an input device",
+        ),
     ];
     for (arguments, message) in cases {
         let output = command(arguments).output().unwrap();

@@ -2,8 +2,15 @@
 //! `evdev-client watch` on what every machine has: terminals, FIFOs, sockets,
 //! timers, standard input. Queues and input devices are watched in the VM.
 
+mod display;
+mod files;
 mod hotplug;
+mod lines;
+mod links;
 mod options;
 mod program;
+mod reader;
+mod replaced;
+mod shared;
 mod signals;
 mod sources;

@@ -121,27 +121,42 @@ impl Watch {
 
     /// Closes the reading end of its output.
     pub(crate) fn close_output(&mut self) {
+        // Before it can notice and end.
+        let output = self.output();
         let (reader, _writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
         let reader = ChildStdout::from(reader);
         self.stdout = BufReader::new(reader);
         // Others that have just forked, and have not become a program yet, have it too.
-        self.until_output_is(|state| state.contains(PollFlags::POLLERR));
+        until(&output, |state| state.contains(PollFlags::POLLERR));
     }
 
     /// Waits until the pipe of its output takes no more.
     pub(crate) fn until_output_is_full(&self) {
-        self.until_output_is(|state| state.is_empty());
+        until(&self.output(), |state| state.is_empty());
     }
 
-    fn until_output_is(&self, reached: impl Fn(PollFlags) -> bool) {
-        let path = format!("/proc/{}/fd/1", self.child.id());
-        let output = writer(Path::new(&path));
+    /// The writing end of its output.
+    fn output(&self) -> File {
+        writer(Path::new(&format!("/proc/{}/fd/1", self.child.id())))
+    }
+
+    /// Waits until it sleeps in a system call: it has done what it was told.
+    pub(crate) fn until_asleep(&self) {
+        let read = |name| std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id()));
         loop {
-            let mut fds = [PollFd::new(output.as_fd(), PollFlags::POLLOUT)];
-            nix::poll::poll(&mut fds, PollTimeout::ZERO).unwrap();
-            if reached(fds[0].revents().unwrap()) {
+            let (call, stat) = (read("syscall").unwrap(), read("stat").unwrap());
+            let (_, state) = stat.rsplit_once(") ").unwrap();
+            if !call.starts_with("running") && state.starts_with('S') {
                 return;
             }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits until SIGSTOP has stopped it.
+    pub(crate) fn until_stopped(&self) {
+        let stat = || std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        while !stat().rsplit_once(") ").unwrap().1.starts_with('T') {
             std::thread::yield_now();
         }
     }
@@ -178,6 +193,18 @@ impl Watch {
     }
 }
 
+/// Waits until poll says this of a pipe's writing end.
+fn until(output: &File, reached: impl Fn(PollFlags) -> bool) {
+    loop {
+        let mut fds = [PollFd::new(output.as_fd(), PollFlags::POLLOUT)];
+        nix::poll::poll(&mut fds, PollTimeout::ZERO).unwrap();
+        if reached(fds[0].revents().unwrap()) {
+            return;
+        }
+        std::thread::yield_now();
+    }
+}
+
 /// A FIFO in a folder.
 pub(crate) fn fifo(dir: &Path) -> PathBuf {
     let path = dir.join("fifo");
@@ -188,6 +215,17 @@ pub(crate) fn fifo(dir: &Path) -> PathBuf {
 /// Its writing end. Does not wait: the program has it open.
 pub(crate) fn writer(path: &Path) -> File {
     File::options().write(true).open(path).unwrap()
+}
+
+/// A FIFO with a writer, made elsewhere and moved to `path`: a blocking read needs
+/// the writer first.
+pub(crate) fn appear(path: &Path) -> (File, File) {
+    let dir = tempfile::tempdir().unwrap();
+    let hidden = fifo(dir.path());
+    let both = File::options().read(true).write(true).open(&hidden);
+    let (reader, other) = (both.unwrap(), writer(&hidden));
+    std::fs::rename(&hidden, path).unwrap();
+    (reader, other)
 }
 
 pub(crate) fn text(path: &Path) -> &str {

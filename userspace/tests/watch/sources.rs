@@ -139,10 +139,8 @@ fn ticks_are_no_news() {
 fn c7_refusals_name_source_and_remedy() {
     let dir = tempfile::tempdir().unwrap();
     let fifo = fifo(dir.path());
-    let regular = dir.path().join("regular");
-    std::fs::write(&regular, "a line\n").unwrap();
     let (_pty, tty) = terminal();
-    let file = || std::fs::File::open(&regular).unwrap();
+    let zero = || std::fs::File::open("/dev/zero").unwrap();
     let cases: [(&[&str], bool, &str); 4] = [
         (
             &[
@@ -158,7 +156,7 @@ fn c7_refusals_name_source_and_remedy() {
         ),
         (&["--device", "-"], true, "send it through a pipe"),
         (
-            &["--device", text(&regular)],
+            &["--device", text(dir.path())],
             false,
             "nor an input device, a terminal, a pipe",
         ),
@@ -168,10 +166,10 @@ fn c7_refusals_name_source_and_remedy() {
             "--from works on queues only",
         ),
     ];
-    for (arguments, from_file, message) in cases {
+    for (arguments, from_zero, message) in cases {
         let mut command = command(arguments);
-        if from_file {
-            command.stdin(file());
+        if from_zero {
+            command.stdin(zero());
         }
         let output = command.output().unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();

@@ -145,6 +145,45 @@ fn c4_bytes_come_and_the_end_is_told() {
     }
 }
 
+/// C4: a regular file is always readable, whatever the mechanism.
+#[test]
+fn c4_a_regular_file_is_read_to_its_end_by_every_mechanism() {
+    watchdog();
+    let behaviour = |kind| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, "some bytes").unwrap();
+        let AnySource::Bytes(bytes) = AnySource::open(&path).unwrap() else {
+            panic!("a file is something else")
+        };
+        assert_eq!(bytes.carrier(), Carrier::File);
+        let mut watcher = Watcher::new(kind).unwrap();
+        let token = watcher.arm_or_also(&bytes, bytes.name()).unwrap();
+        assert!(watcher.drains(token), "{kind}");
+        // Each read leaves some, and has to say so.
+        let mut all: Vec<u8> = Vec::new();
+        loop {
+            assert_eq!(watcher.wait(None).unwrap(), [token], "{kind}");
+            let mut buffer = [0; 3];
+            match bytes.read(&mut buffer).unwrap() {
+                Filled::Records(count) => all.extend(&buffer[..count]),
+                Filled::Empty => panic!("a file that is empty for now"),
+                Filled::End => break,
+            }
+            watcher.more(token);
+        }
+        assert_eq!(all, b"some bytes", "{kind}");
+        watcher.disarm(token);
+    };
+    for &kind in Kind::ALL {
+        if kind == Kind::Rtsig {
+            alone(|| behaviour(kind));
+        } else {
+            behaviour(kind);
+        }
+    }
+}
+
 /// U3: a timerfd sends no signals, and is watched all the same.
 #[test]
 fn c4_ticks_come_by_every_mechanism() {
@@ -211,15 +250,13 @@ fn a_blocking_read_does_not_wait_for_the_first_writer() {
 #[test]
 fn c7_what_cannot_be_watched_says_why() {
     let dir = tempfile::tempdir().unwrap();
-    let regular = dir.path().join("regular");
-    File::create(&regular).unwrap();
-    let file = open(&regular, OFlag::O_RDONLY, Mode::empty()).unwrap();
-    let error = Bytes::from_fd(file, "regular").unwrap_err();
+    let folder = open(dir.path(), OFlag::O_RDONLY, Mode::empty()).unwrap();
+    let error = Bytes::from_fd(folder, "folder").unwrap_err();
     assert!(
-        matches!(&error, Error::NoSource { name } if name == "regular"),
+        matches!(&error, Error::NoSource { name } if name == "folder"),
         "{error}"
     );
-    let error = AnySource::open(&regular).unwrap_err();
+    let error = AnySource::open(dir.path()).unwrap_err();
     assert!(matches!(error, Error::NoSource { .. }), "{error}");
 
     let datagrams = dir.path().join("datagrams");

@@ -14,7 +14,7 @@ use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use serde::Serialize;
 
 use super::json;
-use super::row::Row;
+use super::row::{short, Row};
 use super::tell::PRINTING;
 pub(super) use clock::Clock;
 use clock::Times;
@@ -54,6 +54,9 @@ pub(super) struct Output {
     show_device: bool,
     quiet: bool,
     hide_keys: bool,
+    /// Columns of text: they grow with what is printed.
+    device_width: usize,
+    source_width: usize,
     lines: String,
 }
 
@@ -72,6 +75,8 @@ impl Output {
             show_device,
             quiet,
             hide_keys: false,
+            device_width: 0,
+            source_width: 0,
             lines: String::new(),
         }
     }
@@ -80,6 +85,16 @@ impl Output {
     /// do.
     pub(super) fn hide_keys(&mut self) {
         self.hide_keys = self.style == Style::Text;
+    }
+
+    /// Makes the columns wide enough for this device. All but queues are their own
+    /// source.
+    pub(super) fn align(&mut self, device: &str, is_queue: bool) {
+        self.device_width = self.device_width.max(device.chars().count());
+        if !is_queue {
+            let source = short(device).chars().count();
+            self.source_width = self.source_width.max(source);
+        }
     }
 
     /// The line that says that everything is armed. It comes first; among values
@@ -119,10 +134,16 @@ impl Output {
         }
         let time = self.times.print(row.time_ns);
         let prefix = if self.show_device {
-            format!("{}: ", row.device)
+            self.device_width = self.device_width.max(row.device.chars().count());
+            let width = self.device_width + 1;
+            format!("{:<width$} ", format!("{}:", row.device))
         } else {
             String::new()
         };
+        if self.style == Style::Text {
+            self.source_width = self.source_width.max(row.source.chars().count());
+            row.source = format!("{:<width$}", row.source, width = self.source_width);
+        }
         let lines = style::lines(&self.style, &row, &time, &prefix);
         self.line(&lines);
     }
@@ -236,14 +257,29 @@ mod tests {
     #[test]
     fn what_has_no_number_has_a_name() {
         let mut output = output(Style::Text, true);
+        output.align("/run/fifo", false);
         output.row(Row::bytes("/run/fifo", 1, b"hello\n"));
         output.row(Row::bytes("stdin", 2, b"\0\n"));
         output.row(Row::ticks("every 1s", 3, 3));
         assert_eq!(
             output.lines,
             "/run/fifo:       -     0.000000001 fifo      hello\n\
-             stdin:       -     0.000000002 stdin     data 000a\n\
-             every 1s:       -     0.000000003 timer     tick, 2 missed before it\n"
+             stdin:           -     0.000000002 stdin     data 000a\n\
+             every 1s:        -     0.000000003 timer     tick, 2 missed before it\n"
+        );
+    }
+
+    #[test]
+    fn columns_grow_and_stay_aligned() {
+        let mut output = output(Style::Text, true);
+        output.row(Row::bytes("/a", 1, b"one"));
+        output.row(Row::bytes("/a-longer-name", 2, b"two"));
+        output.row(Row::bytes("/b", 3, b"three"));
+        assert_eq!(
+            output.lines,
+            "/a:       -     0.000000001 a         one\n\
+             /a-longer-name:       -     0.000000002 a-longer-name two\n\
+             /b:                   -     0.000000003 b             three\n"
         );
     }
 

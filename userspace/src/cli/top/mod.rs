@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use evq::device::DEFAULT_PATH;
 use evq::via::Kind;
-use evq::{StopSignals, Watcher};
+use evq::{StopSignals, Token, Watcher};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 
 use super::exit::{Exit, ENDING};
 use super::json;
+use super::reader::Reader;
 use super::tell::print;
 use super::watch::duration;
 use account::Account;
@@ -61,10 +62,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let stop = StopSignals::new(&ENDING)?;
     let mut watcher = Watcher::new(Kind::Poll)?;
     watcher.also(&stop, "the signalfd")?;
+    let reader = match Reader::of_stdout()? {
+        Some(reader) => Some((watcher.also(&reader, "standard output")?, reader)),
+        None => None,
+    };
     let accounts = args.devices.iter().map(|path| Account::open(path));
     let mut top = Top {
         args,
         stop,
+        reader,
         watcher,
         accounts: accounts.collect::<anyhow::Result<_>>()?,
         looks: 0,
@@ -84,6 +90,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
 struct Top<'a> {
     args: &'a Args,
     stop: StopSignals,
+    /// Tells that the reader of what is printed has gone.
+    reader: Option<(Token, Reader)>,
     watcher: Watcher,
     accounts: Vec<Account>,
     looks: u64,
@@ -161,8 +169,14 @@ impl Top<'_> {
     /// Until then at most: a key or a new size ends it early, a signal all.
     fn wait(&mut self, due: Instant) -> anyhow::Result<Option<Exit>> {
         let left = due.saturating_duration_since(Instant::now());
-        self.watcher.wait(Some(left))?;
-        Ok(self.stop.next()?.map(Exit::Signal))
+        let ready = self.watcher.wait(Some(left))?;
+        if let Some(signal) = self.stop.next()? {
+            return Ok(Some(Exit::Signal(signal)));
+        }
+        match &self.reader {
+            Some((token, reader)) if ready.contains(token) => reader.gone().map(Some),
+            _ => Ok(None),
+        }
     }
 }
 

@@ -2,11 +2,11 @@
 //! `watch`: one line per event, from sources of any kind, by any mechanism.
 
 mod hotplug;
-mod pieces;
 mod report;
 mod session;
 mod source;
 
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use evq::{device, Position, StopSignals, Watcher};
 use super::exit::{Exit, STEERING};
 use super::filter::Filter;
 use super::output::{Clock, Output, Style};
+use super::reader::Reader;
 use hotplug::Hotplug;
 use session::{Limits, Session};
 use source::Spec;
@@ -26,29 +27,37 @@ use source::Spec;
 ///
 /// One line per event: sequence number, seconds of CLOCK_MONOTONIC, who posted
 /// it (`input:0`, `timer:0`, `pid:123`, `kernel:CLASS:ID`), and what it says.
-/// `lost N` stands before the event that N others should have preceded. What
-/// carries bytes gives a line for each line, or for what has come of it when
-/// nothing follows.
+/// `lost N` stands before the event that N others should have preceded. Byte
+/// streams are printed line by line, a line without an end when nothing follows
+/// for now.
 ///
 /// Ends on SIGINT or SIGTERM with a summary on standard error, and, without
-/// --wait, when all sources have ended. SIGUSR1 prints statistics there. SIGHUP arms all sources
+/// --wait, when all sources have ended; also when the reader of its output has
+/// gone, unless --quiet is given. SIGUSR1 prints statistics there. SIGHUP arms all sources
 /// once more, without closing them, and opens those that have ended again.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A queue, an input device such as /dev/input/event0, a terminal, a FIFO, a
-    /// Unix socket (stream or seqpacket) to connect to, or - for standard input;
-    /// may be repeated [default: /dev/evq]
-    #[arg(long = "device", value_name = "PATH")]
+    /// Unix socket (stream or seqpacket) to connect to, a regular file, which is
+    /// read to its end, or - for standard input [default: /dev/evq]
+    #[arg(value_name = "DEVICE")]
     devices: Vec<PathBuf>,
+
+    /// One more device; may be repeated.
+    #[arg(long = "device", value_name = "DEVICE")]
+    more_devices: Vec<PathBuf>,
 
     /// A timer that ticks every 1s, 500ms, 2m …; may be repeated.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     every: Vec<Duration>,
 
     /// Wait for devices that are not there yet, and for those that have ended to
-    /// come back: their folders are watched, and a FIFO is opened again for its
-    /// next writer. What a queue holds that has come is read from its oldest event
-    /// on.
+    /// come back. All folders and links on the way to a path are watched. When
+    /// another file takes the place of an open one, it is opened at once (with
+    /// --via blocking, after the end of the old one). The old one is read as long as
+    /// a FIFO has a writer or a socket a peer; of a device, what it has by then. A
+    /// FIFO is opened again for its next writer, a regular file only when it was
+    /// replaced. A queue that has come is read from its oldest event on.
     #[arg(long)]
     wait: bool,
 
@@ -57,13 +66,22 @@ pub(super) struct Args {
     #[arg(long, value_name = "MECHANISM", default_value = Kind::Sigio.name(), value_parser = kinds())]
     via: Kind,
 
-    /// End after this many events.
+    /// End after this many events; each line of a source of bytes is one.
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     num_events: Option<u64>,
 
-    /// Print one line once everything is armed: no event after it is missed.
-    #[arg(long)]
-    banner: bool,
+    /// Print one line once everything is armed: no event after it is missed. By
+    /// default, text on a terminal has it.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "auto",
+        default_missing_value = "always"
+    )]
+    banner: Banner,
 
     /// End, with status 3, after this time without an event (ticks of timers do
     /// not count): seconds, or 500ms, 2m …
@@ -107,6 +125,17 @@ pub(super) struct Args {
     quiet: bool,
 }
 
+/// When to print a banner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Banner {
+    /// As text on a terminal, unless --quiet is given.
+    Auto,
+    /// Also in a file or a pipe, and in every format.
+    Always,
+    /// Not even on a terminal.
+    Never,
+}
+
 pub(super) fn kinds() -> impl clap::builder::TypedValueParser<Value = Kind> {
     PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.name()))
         .map(|name| name.parse().expect("a possible value is a mechanism"))
@@ -147,12 +176,21 @@ pub(super) fn position(text: &str) -> Result<Position, String> {
 impl Args {
     /// What to watch, in the order in which it is armed.
     fn specs(&self) -> Vec<Spec> {
-        let mut specs: Vec<Spec> = self.devices.iter().map(|path| Spec::of(path)).collect();
+        let devices = self.devices.iter().chain(&self.more_devices);
+        let mut specs: Vec<Spec> = devices.map(|path| Spec::of(path)).collect();
         specs.extend(self.every.iter().map(|period| Spec::Every(*period)));
         if specs.is_empty() {
             specs.push(Spec::Path(device::DEFAULT_PATH.into()));
         }
         specs
+    }
+
+    fn wants_banner(&self) -> bool {
+        match self.banner {
+            Banner::Always => true,
+            Banner::Never => false,
+            Banner::Auto => self.format == Style::Text && !self.quiet && io::stdout().is_terminal(),
+        }
     }
 }
 
@@ -184,11 +222,18 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         loss: args.fail_on_loss,
     };
     let hotplug = args.wait.then(Hotplug::new).transpose()?;
-    let mut session = Session::new(signals, watcher, hotplug, output, limits)?;
+    // Without events to print, it goes on without a reader.
+    let reader = if args.quiet {
+        None
+    } else {
+        Reader::of_stdout()?
+    };
+    let mut session = Session::new(signals, watcher, hotplug, reader, output, limits)?;
     for spec in specs {
         session.add(spec, args.from, args.filter.clone())?;
     }
-    if args.banner {
+    session.align();
+    if args.wants_banner() {
         session.banner()?;
     }
     session.begin();

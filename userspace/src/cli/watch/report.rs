@@ -35,7 +35,7 @@ fn losses(watched: &Watched) -> String {
 /// One line per source, at the end.
 pub(super) fn summary(all: &[Watched], why: &str) {
     for watched in all {
-        let (name, delivered) = (&watched.name, watched.account.delivered);
+        let (name, delivered) = (watched.label(), watched.account.delivered);
         let losses = losses(watched);
         tell!("{name}: delivered {delivered}, {losses} ({why})");
     }
@@ -44,7 +44,7 @@ pub(super) fn summary(all: &[Watched], why: &str) {
 /// The same on request, with what it took.
 pub(super) fn statistics(all: &[Watched], watcher: &Watcher) {
     for watched in all {
-        let (name, account) = (&watched.name, &watched.account);
+        let (name, account) = (watched.label(), &watched.account);
         let (delivered, wakeups) = (account.delivered, account.wakeups);
         let losses = losses(watched);
         let ended = match (&watched.device, &watched.awaited) {

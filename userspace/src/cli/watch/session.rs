@@ -19,6 +19,7 @@ use crate::cli::exit::Exit;
 use crate::cli::filter::Filter;
 use crate::cli::is_absent;
 use crate::cli::output::{Flushed, Output};
+use crate::cli::reader::Reader;
 use crate::cli::tell::tell;
 
 /// Reads of one source before the others get their turn.
@@ -41,6 +42,8 @@ pub(super) struct Session {
     watcher: Watcher,
     /// Tells of devices that come, if they are waited for.
     hotplug: Option<(Hotplug, Token)>,
+    /// Tells that the reader of what is printed has gone.
+    reader: Option<(Reader, Token)>,
     watched: Vec<Watched>,
     /// Places in `watched` of those that are armed.
     armed: HashMap<Token, usize>,
@@ -62,6 +65,7 @@ impl Session {
         signals: StopSignals,
         mut watcher: Watcher,
         hotplug: Option<Hotplug>,
+        reader: Option<Reader>,
         output: Output,
         limits: Limits,
     ) -> evq::Result<Session> {
@@ -73,11 +77,19 @@ impl Session {
             }
             None => None,
         };
+        let reader = match reader {
+            Some(reader) => {
+                let token = watcher.also(&reader, "standard output")?;
+                Some((reader, token))
+            }
+            None => None,
+        };
         Ok(Session {
             signals,
             signals_token,
             watcher,
             hotplug,
+            reader,
             watched: Vec::new(),
             armed: HashMap::new(),
             buffers: Buffers::default(),
@@ -105,9 +117,8 @@ impl Session {
     }
 
     fn arm(&mut self, at: usize) -> evq::Result<()> {
-        let watched = &self.watched[at];
-        if let Some(device) = &watched.device {
-            let token = self.watcher.arm_or_also(device, &watched.name)?;
+        if let Some(device) = &self.watched[at].device {
+            let token = device.arm(&mut self.watcher)?;
             self.armed.insert(token, at);
         }
         Ok(())
@@ -118,6 +129,14 @@ impl Session {
         if let Some((&token, _)) = token {
             self.armed.remove(&token);
             self.watcher.disarm(token);
+        }
+    }
+
+    /// Makes the columns wide enough for all sources.
+    pub(super) fn align(&mut self) {
+        for watched in &self.watched {
+            let is_queue = matches!(&watched.device, Some(device) if device.queue().is_some());
+            self.output.align(&watched.name, is_queue);
         }
     }
 
@@ -164,6 +183,11 @@ impl Session {
             if ready.contains(&self.signals_token) {
                 if let Some(exit) = self.take_signals()? {
                     return Ok(exit);
+                }
+            }
+            if let Some((reader, token)) = &self.reader {
+                if ready.contains(token) {
+                    return reader.gone();
                 }
             }
             if matches!(&self.hotplug, Some((_, token)) if ready.contains(token)) {
@@ -232,13 +256,15 @@ impl Session {
         for _ in 0..if drains { TURN } else { 1 } {
             let most = self.remaining.unwrap_or(u64::MAX);
             let watched = &mut self.watched[at];
-            let taken = watched.take(most, !drains, &mut self.buffers, &mut self.output);
+            let taken = watched.take(most, drains, &mut self.buffers, &mut self.output);
             let (count, left) = match taken {
                 Ok(taken) => taken,
                 // The other sources go on.
                 Err(error) => {
                     let unplugged = matches!(error, evq::Error::Retired { .. });
-                    if !unplugged || self.watched[at].awaited.is_none() {
+                    let watched = &self.watched[at];
+                    let is_alone = watched.awaited.is_none() && watched.replaced_by.is_none();
+                    if !unplugged || is_alone {
                         tell!("{error}");
                         self.failed = true;
                     }
@@ -281,18 +307,49 @@ impl Session {
         self.disarm(at);
         let watched = &mut self.watched[at];
         if watched.awaited.is_none() {
-            tell!("{} has ended", watched.name);
+            tell!("{} has ended", watched.label());
             watched.device = None;
+            if let Some(by) = watched.replaced_by {
+                self.forget(at, by);
+            }
             return;
         }
         tell!("{} has ended; waiting for it", watched.name);
         // A blocking read would not wait for the first writer.
         let stays = watched.is_pipe() && self.watcher.kind().drains();
-        if std::mem::take(&mut watched.may_be_back) || stays {
+        let may_be_back = std::mem::take(&mut watched.may_be_back) || stays;
+        watched.close();
+        if may_be_back && watched.may_have_come() {
             self.come(at);
-        } else {
-            watched.device = None;
         }
+    }
+
+    /// One that was replaced has ended: its account is that of its path, which is
+    /// at `by`.
+    fn forget(&mut self, at: usize, by: usize) {
+        let replaced = self.watched.swap_remove(at);
+        self.watched[by].account.add(&replaced.account);
+        // The last one has taken its place.
+        let moved = self.watched.len();
+        for place in self.armed.values_mut().filter(|place| **place == moved) {
+            *place = at;
+        }
+    }
+
+    /// Another file has taken the place of the one that is open. That is read to its
+    /// end beside the new one, which is opened at once.
+    fn replace(&mut self, at: usize) {
+        let token = self.armed.iter().find(|(_, other)| **other == at);
+        let token = token.map(|(&token, _)| token);
+        let replaced = self.watched[at].replace(at);
+        tell!("{} was replaced by another file", replaced.name);
+        if let Some(token) = token {
+            self.armed.insert(token, self.watched.len());
+            // It may have nothing to tell any more.
+            self.watcher.more(token);
+        }
+        self.watched.push(replaced);
+        self.come(at);
     }
 
     /// Something was made where a device is waited for, or may be one day.
@@ -301,7 +358,7 @@ impl Session {
             return Ok(());
         };
         let news = hotplug.news()?;
-        let mut absent = Vec::new();
+        let (mut absent, mut replaced) = (Vec::new(), Vec::new());
         for (at, watched) in self.watched.iter_mut().enumerate() {
             let concerned = |awaited| news.concerns(awaited);
             if !watched.awaited.as_ref().is_some_and(concerned) {
@@ -309,11 +366,20 @@ impl Session {
             }
             // A folder on the way may have come or gone.
             watched.look_out(hotplug)?;
-            if watched.device.is_some() {
-                watched.may_be_back = true;
+            if watched.device.is_none() {
+                if watched.may_have_come() {
+                    absent.push(at);
+                }
+            } else if watched.is_replaced() && self.watcher.kind().drains() {
+                replaced.push(at);
             } else {
-                absent.push(at);
+                // Where a read blocks, there is one source at a time.
+                watched.may_be_back = true;
             }
+        }
+        hotplug.keep(self.watched.iter().filter_map(|w| w.awaited.as_ref()));
+        for at in replaced {
+            self.replace(at);
         }
         for at in absent {
             self.come(at);

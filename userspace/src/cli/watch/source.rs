@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use evq::bytes::Carrier;
 use evq::input::{RawInput, Stamped};
-use evq::{AnyDevice, AnySource, Bytes, Event, Filled, Position, Timer};
-use nix::time::{clock_gettime, ClockId};
+use evq::timer::monotonic_ns;
+use evq::{AnyDevice, AnySource, Bytes, Event, Filled, Lines, Position, Timer};
+use nix::sys::stat::{fstat, stat, FileStat, SFlag};
 
 use super::hotplug::{Awaited, Hotplug};
-use super::pieces::Pieces;
 use crate::cli::filter::Filter;
 use crate::cli::is_absent;
 use crate::cli::output::Output;
@@ -55,6 +55,37 @@ impl Spec {
     }
 }
 
+/// Which file it is that a path leads to, or that is open.
+#[derive(Clone, Copy, Debug)]
+struct FileId {
+    device: u64,
+    inode: u64,
+    /// The number of a character device: its node may be made anew.
+    number: Option<u64>,
+}
+
+impl FileId {
+    fn of(stat: &FileStat) -> FileId {
+        let file_type = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
+        FileId {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            number: (file_type == SFlag::S_IFCHR).then_some(stat.st_rdev),
+        }
+    }
+
+    fn of_path(path: &Path) -> Option<FileId> {
+        Some(FileId::of(&stat(path).ok()?))
+    }
+
+    fn is_same(self, other: FileId) -> bool {
+        match (self.number, other.number) {
+            (None, None) => (self.device, self.inode) == (other.device, other.inode),
+            (number, other) => number == other,
+        }
+    }
+}
+
 /// What came of a source.
 #[derive(Debug, Default)]
 pub(super) struct Account {
@@ -66,6 +97,16 @@ pub(super) struct Account {
     pub(super) overflows: u64,
     /// How often the watcher said to read it.
     pub(super) wakeups: u64,
+}
+
+impl Account {
+    /// Adds another one.
+    pub(super) fn add(&mut self, other: &Account) {
+        self.delivered += other.delivered;
+        self.lost += other.lost;
+        self.overflows += other.overflows;
+        self.wakeups += other.wakeups;
+    }
 }
 
 /// Buffers for any source.
@@ -107,13 +148,20 @@ pub(super) struct Watched {
     pub(super) awaited: Option<Awaited>,
     /// Something may have come at its path while the old one was open.
     pub(super) may_be_back: bool,
+    /// Of the file that is open, or was last.
+    id: Option<FileId>,
+    /// A regular file that has been read to its end: while it is held, no other one
+    /// gets its number.
+    read_file: Option<AnySource>,
+    /// Another file has taken its place: where the source of its path is.
+    pub(super) replaced_by: Option<usize>,
     /// Where to start, until it was there for the first time.
     from: Option<Position>,
     pub(super) account: Account,
     pub(super) filter: Filter,
     /// Lost before events that were not wanted, and not told yet.
     untold: u32,
-    pieces: Pieces,
+    lines: Lines,
 }
 
 impl Watched {
@@ -131,11 +179,14 @@ impl Watched {
             device: None,
             awaited: None,
             may_be_back: false,
+            id: None,
+            read_file: None,
+            replaced_by: None,
             from,
             account: Account::default(),
             filter,
             untold: 0,
-            pieces: Pieces::default(),
+            lines: Lines::new(),
         };
         if let Some(hotplug) = hotplug {
             watched.look_out(hotplug)?;
@@ -161,14 +212,85 @@ impl Watched {
         self.open_at(Some(self.from.unwrap_or(Position::Oldest)))
     }
 
+    fn carrier(&self) -> Option<Carrier> {
+        match &self.device {
+            Some(AnySource::Bytes(bytes)) => Some(bytes.carrier()),
+            _ => None,
+        }
+    }
+
     /// Whether only its writers come and go: whoever opens it then is told of the
     /// next one.
     pub(super) fn is_pipe(&self) -> bool {
-        matches!(&self.device, Some(AnySource::Bytes(bytes)) if bytes.carrier() == Carrier::Pipe)
+        self.carrier() == Some(Carrier::Pipe)
+    }
+
+    /// Whether its path leads to another file than the one that is open, or was
+    /// last. A path that leads nowhere does not.
+    pub(super) fn is_replaced(&self) -> bool {
+        let Spec::Path(path) = &self.spec else {
+            return false;
+        };
+        match (self.id, FileId::of_path(path)) {
+            (Some(open), Some(now)) => !open.is_same(now),
+            _ => false,
+        }
+    }
+
+    /// Whether there may be something to open at its path: a regular file that has
+    /// been read to its end is opened again only as another file.
+    pub(super) fn may_have_come(&self) -> bool {
+        self.read_file.is_none() || self.is_replaced()
+    }
+
+    /// It has ended, and is waited for.
+    pub(super) fn close(&mut self) {
+        let is_file = self.carrier() == Some(Carrier::File);
+        let device = self.device.take();
+        self.read_file = device.filter(|_| is_file);
+    }
+
+    /// What is open becomes a source of its own, which nothing comes after; the
+    /// path, which is at `at`, is free for another file.
+    pub(super) fn replace(&mut self, at: usize) -> Watched {
+        Watched {
+            spec: self.spec.clone(),
+            name: self.name.clone(),
+            device: self.device.take(),
+            awaited: None,
+            may_be_back: false,
+            id: self.id.take(),
+            read_file: None,
+            replaced_by: Some(at),
+            from: None,
+            account: Account::default(),
+            filter: self.filter.clone(),
+            untold: std::mem::take(&mut self.untold),
+            lines: std::mem::take(&mut self.lines),
+        }
+    }
+
+    /// What messages call it.
+    pub(super) fn label(&self) -> String {
+        match self.replaced_by {
+            Some(_) => format!("{} (replaced)", self.name),
+            None => self.name.clone(),
+        }
     }
 
     fn open_at(&mut self, from: Option<Position>) -> anyhow::Result<()> {
+        // A socket is not what its path leads to.
+        let before = match &self.spec {
+            Spec::Path(path) => FileId::of_path(path),
+            _ => None,
+        };
         let device = self.spec.open()?;
+        let is_socket = matches!(&device, AnySource::Bytes(bytes)
+            if matches!(bytes.carrier(), Carrier::Stream | Carrier::Messages));
+        self.id = match is_socket {
+            true => before,
+            false => fstat(&device).ok().map(|stat| FileId::of(&stat)),
+        };
         match (device.queue(), from) {
             (Some(queue), from) => {
                 self.filter.apply(queue)?;
@@ -183,6 +305,7 @@ impl Watched {
         }
         self.from = None;
         self.may_be_back = false;
+        self.read_file = None;
         self.name = device.name().into();
         self.device = Some(device);
         Ok(())
@@ -209,7 +332,7 @@ impl Watched {
     pub(super) fn take(
         &mut self,
         most: u64,
-        once: bool,
+        drains: bool,
         buffers: &mut Buffers,
         output: &mut Output,
     ) -> evq::Result<(u64, Left)> {
@@ -260,19 +383,20 @@ impl Watched {
                 }
             }
             AnySource::Bytes(bytes) => {
-                let time_ns = monotonic_ns();
-                let give = |piece: &[u8]| {
+                let give = |time_ns, piece: &[u8]| {
                     account.delivered += 1;
                     output.row(Row::bytes(name, time_ns, piece));
                 };
-                read_bytes(
-                    bytes,
-                    &mut self.pieces,
-                    limit,
-                    once,
-                    &mut buffers.bytes,
-                    give,
-                )?
+                match self
+                    .lines
+                    .read(bytes, limit, drains, &mut buffers.bytes, give)?
+                {
+                    Filled::Records(_) => Left::Unknown,
+                    // Without a name, it gets no writer any more.
+                    Filled::Empty if self.replaced_by.is_some() && bytes.is_deserted() => Left::End,
+                    Filled::Empty => Left::Nothing,
+                    Filled::End => Left::End,
+                }
             }
             AnySource::Timer(timer) => {
                 if let Some(ticks) = timer.read()? {
@@ -284,46 +408,23 @@ impl Watched {
                 Left::Nothing
             }
         };
-        Ok((account.delivered - before, left))
-    }
-}
-
-/// One read of bytes, which gives up to `most` pieces.
-fn read_bytes(
-    bytes: &Bytes,
-    pieces: &mut Pieces,
-    most: usize,
-    once: bool,
-    buffer: &mut [u8],
-    mut give: impl FnMut(&[u8]),
-) -> evq::Result<Left> {
-    let messages = bytes.carrier() == Carrier::Messages;
-    // A line has a byte at least, a message anything.
-    let room = buffer.len();
-    let room = if messages { room } else { most.min(room) };
-    let left = match bytes.read(&mut buffer[..room])? {
-        Filled::Records(count) if messages => {
-            give(&buffer[..count]);
-            Left::Unknown
+        let delivered = account.delivered - before;
+        match left {
+            Left::Nothing if self.replaced_by.is_some() && !self.will_end() => {
+                Ok((delivered, Left::End))
+            }
+            _ => Ok((delivered, left)),
         }
-        Filled::Records(count) => {
-            pieces.push(&buffer[..count], &mut give);
-            Left::Unknown
-        }
-        Filled::Empty => Left::Nothing,
-        Filled::End => Left::End,
-    };
-    if once || left != Left::Unknown {
-        pieces.flush(give);
     }
-    Ok(left)
-}
 
-/// `CLOCK_MONOTONIC`, as queues and input devices stamp their events.
-fn monotonic_ns() -> u64 {
-    // It cannot fail for this clock.
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| {
-        u64::try_from(now.tv_sec()).unwrap_or(0) * 1_000_000_000
-            + u64::try_from(now.tv_nsec()).unwrap_or(0)
-    })
+    /// Whether what is open has an end of its own: a device has none, nor has a FIFO
+    /// that nobody writes to.
+    fn will_end(&self) -> bool {
+        match &self.device {
+            Some(AnySource::Bytes(bytes)) => {
+                bytes.carrier() != Carrier::Terminal && !bytes.is_deserted()
+            }
+            _ => false,
+        }
+    }
 }
