@@ -61,6 +61,7 @@ mod error;
 mod events;
 pub mod input;
 mod mapped;
+mod names;
 #[cfg(feature = "recording")]
 pub mod recording;
 mod signals;

@@ -14,6 +14,7 @@ mod filter;
 mod hex;
 mod info;
 mod json;
+mod kind;
 mod manual;
 mod output;
 mod process;

@@ -11,6 +11,7 @@ use evq::{device, Event, Filled, Position, Queue, StopSignals, Token, Watcher};
 use nix::sys::signal::{SigSet, Signal};
 
 use super::exit::{Exit, ENDING};
+use super::hex;
 use super::watch::{duration, kinds, position};
 use crate::cli::tell::{print, tell};
 
@@ -47,7 +48,7 @@ pub(super) struct Args {
     from: Option<Position>,
 
     /// End after this many events.
-    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, short = 'n', value_name = "N", value_parser = hex::at_least::<1>)]
     num_events: Option<u64>,
 
     /// End, with status 3, after this time without an event: seconds, or 500ms, 2m …

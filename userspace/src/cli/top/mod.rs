@@ -47,7 +47,7 @@ pub(super) struct Args {
     stream: Option<Stream>,
 
     /// End after this many looks.
-    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, short = 'n', value_name = "N", value_parser = crate::cli::hex::at_least::<1>)]
     num_looks: Option<u64>,
 }
 

@@ -17,6 +17,7 @@ use evq::{device, Position, StopSignals, Watcher};
 
 use super::exit::{Exit, STEERING};
 use super::filter::Filter;
+use super::hex;
 use super::output::{Clock, Output, Style};
 use hotplug::Hotplug;
 use session::{Limits, Session};
@@ -58,7 +59,7 @@ pub(super) struct Args {
     via: Kind,
 
     /// End after this many events.
-    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, short = 'n', value_name = "N", value_parser = hex::at_least::<1>)]
     num_events: Option<u64>,
 
     /// Print one line once everything is armed: no event after it is missed.
@@ -137,8 +138,8 @@ pub(super) fn position(text: &str) -> Result<Position, String> {
     match text {
         "newest" => Ok(Position::Newest),
         "oldest" => Ok(Position::Oldest),
-        _ => match text.parse() {
-            Ok(seq) if seq > 0 => Ok(Position::Seq(seq)),
+        _ => match hex::unsigned(text) {
+            Some(seq) if seq > 0 => Ok(Position::Seq(seq)),
             _ => Err("give newest, oldest, or a sequence number from 1".into()),
         },
     }
