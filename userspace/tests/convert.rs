@@ -3,12 +3,14 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use evq::recording::{Item, Reader, Segment, Writer};
 use evq::Event;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -103,6 +105,77 @@ fn lines_of_watch_are_a_recording_too() {
     assert_eq!(items(&back), [unknown, expected[3].clone()]);
 }
 
+/// PowerShell and some editors begin a file with a byte order mark; files put
+/// together have more of them.
+#[test]
+fn a_byte_order_mark_is_skipped() {
+    let folder = TempDir::new().unwrap();
+    let (path, expected) = sample(&folder);
+    let lines = run(&["convert", text(&path)], "").stdout;
+    let middle = lines
+        .find("{\"v\":1,\"segment\":{\"device\":\"/dev/evq-other")
+        .unwrap();
+    let (first, second) = lines.split_at(middle);
+    let back = folder.path().join("back.evq");
+    let stdin = format!("\u{feff}{first}\u{feff}{second}\u{feff}\n");
+    let said = run(&["convert", "-", text(&back)], &stdin);
+    assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+    assert_eq!(items(&back), expected);
+    // UTF-16, which PowerShell writes too, is named.
+    let utf16 = std::iter::once(0xfeff_u16).chain(lines.encode_utf16());
+    let utf16: Vec<u8> = utf16.flat_map(u16::to_le_bytes).collect();
+    let from = folder.path().join("utf16.jsonl");
+    fs::write(&from, utf16).unwrap();
+    let said = run(
+        &["convert", text(&from), text(&folder.path().join("x"))],
+        "",
+    );
+    assert_eq!(said.status, 2, "{}", said.stderr);
+    assert!(
+        said.stderr.contains("line 1: this is UTF-16"),
+        "{}",
+        said.stderr
+    );
+}
+
+/// C7: a recording is not text: a terminal does not get it.
+#[test]
+fn c7_a_recording_is_not_written_to_a_terminal() {
+    let folder = TempDir::new().unwrap();
+    let (path, _) = sample(&folder);
+    let lines = folder.path().join("lines.jsonl");
+    fs::write(&lines, run(&["convert", text(&path)], "").stdout).unwrap();
+    let pty = nix::pty::openpty(None, None).unwrap();
+    let terminal = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_evdev-client"));
+        let stdout = pty.slave.try_clone().unwrap();
+        let output = command.args(arguments).stdout(stdout).output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let written = || {
+        let mut fds = [PollFd::new(pty.master.as_fd(), PollFlags::POLLIN)];
+        nix::poll::poll(&mut fds, PollTimeout::ZERO).unwrap() > 0
+    };
+    for arguments in [
+        &["convert", text(&lines)][..],
+        &["convert", text(&lines), "-"],
+    ] {
+        let (status, said) = terminal(arguments);
+        assert_eq!(status, Some(1), "{said}");
+        assert!(
+            said.contains("send standard output to a file or a pipe"),
+            "{said}"
+        );
+        assert!(!written(), "it has written to the terminal");
+    }
+    // Lines are for terminals.
+    assert_eq!(terminal(&["convert", text(&path)]).0, Some(0));
+    assert!(written());
+}
+
 /// C7: the line and what is wrong with it; the lines before it are kept.
 #[test]
 fn a_bad_line_is_named_and_those_before_it_are_converted() {
@@ -126,7 +199,7 @@ fn a_bad_line_is_named_and_those_before_it_are_converted() {
             &good[1]
                 .replace("/dev/evq", "\\u001b[2J")
                 .replace(":5,", ":7,"),
-            "an event of ?[2J after",
+            "an event of \\x1b[2J after",
         ),
         (&good[1].replace("input:0", "mouse"), "mouse"),
         (&good[1].replace("01000000", &"00".repeat(33)), "at most 32"),

@@ -2,11 +2,11 @@
 //! `convert`: a recording to JSON lines, and JSON lines to a recording.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, Read as _, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal as _, Read as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{bail, Context as _};
 use evq::recording::{Item, Reader, Segment, Writer, MAGIC};
 use evq::Event;
 
@@ -18,11 +18,15 @@ use crate::cli::tell::{tell, PRINTING};
 const BATCH: usize = 1024;
 /// A longer line is nothing that this program has written.
 const LINE_MAX: u64 = 65536;
+/// U+FEFF in UTF-8, and in UTF-16 of both byte orders.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+const UTF_16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
 /// Convert a recording to JSON lines, or JSON lines to a recording.
 ///
 /// FROM tells which by how it begins. Lines are those of `watch --format json`
-/// and those that this writes; docs/event.schema.json describes them. Of a
+/// and those that this writes; docs/event.schema.json describes them; a byte
+/// order mark before them is skipped. A recording is not written to a terminal. Of a
 /// recording that is not whole, what is whole is converted before this fails.
 /// The lines before a bad one, which ends it with status 2, are converted.
 #[derive(Debug, clap::Args)]
@@ -62,6 +66,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             Some(error) => Err(error.into()),
         }
     } else {
+        if is_dash(&args.to) && io::stdout().is_terminal() {
+            bail!(
+                "a recording is not text, and standard output is a terminal; give a file to \
+                 write to, or send standard output to a file or a pipe"
+            );
+        }
         to_recording(from, &name, &args.to)
     }
 }
@@ -130,13 +140,17 @@ fn to_recording(mut from: impl BufRead, name: &str, to: &Path) -> anyhow::Result
         if length == 0 {
             break;
         }
-        if line.trim_ascii().is_empty() {
+        // Some editors and shells put it first; files put together have it within.
+        let text = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&line);
+        if text.trim_ascii().is_empty() {
             continue;
         }
         let taken = if length as u64 == LINE_MAX {
             Err(format!("the line is longer than {LINE_MAX} bytes"))
+        } else if UTF_16.iter().any(|mark| text.starts_with(mark)) {
+            Err("this is UTF-16; make it UTF-8 first, with iconv for example".into())
         } else {
-            json::parse(&String::from_utf8_lossy(&line))
+            json::parse(&String::from_utf8_lossy(text))
         };
         let taken = match taken {
             Ok(line) => recording.take(line)?,

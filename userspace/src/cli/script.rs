@@ -82,6 +82,8 @@ impl Script {
 
 /// One line; `None` if there is nothing on it.
 fn parse(text: &str) -> Result<Option<Event>, Wrong> {
+    // A byte order mark, where there was one.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let text = text.split('#').next().unwrap_or("");
     let mut words = words(text);
     let Some((at, type_)) = words.next() else {
@@ -143,7 +145,7 @@ mod tests {
 
     #[test]
     fn lines_comments_and_a_missing_line_feed() {
-        let events = all("# head\n\n1 0x1e 01000000  # a key\r\n  2 3").unwrap();
+        let events = all("\u{feff}# head\n\n1 0x1e 01000000  # a key\r\n  2 3").unwrap();
         let expected = [Event::new(1, 30, &[1, 0, 0, 0]), Event::new(2, 3, &[])];
         assert_eq!(events, expected.map(Option::unwrap));
     }
