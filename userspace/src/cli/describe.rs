@@ -5,6 +5,7 @@ use evq::input::Input;
 use evq::{uapi, Event, Source};
 
 use super::hex;
+use super::printable::is_unsafe;
 
 /// What the event says, as far as its class is known.
 pub(super) fn describe(event: &Event) -> String {
@@ -45,7 +46,7 @@ pub(super) fn describe_bytes(bytes: &[u8]) -> String {
     let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match std::str::from_utf8(line) {
-        Ok(text) if !text.chars().any(|c| c.is_control() && c != '\t') => text.to_owned(),
+        Ok(text) if !text.contains(|c| is_unsafe(c) && c != '\t') => text.to_owned(),
         _ => format!("data {}", hex::encode(bytes)),
     }
 }
@@ -89,6 +90,7 @@ mod tests {
             (b"\xff\n", "data ff0a"),
             (b"a\nb\n", "data 610a620a"),
             (b"\0", "data 00"),
+            ("\u{202e}x\n".as_bytes(), "data e280ae780a"),
         ] {
             assert_eq!(describe_bytes(bad), hex);
         }

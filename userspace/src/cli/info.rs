@@ -8,6 +8,8 @@ use evq::via::Kind;
 use evq::{device, Queue, Watcher};
 
 use super::exit::Exit;
+use super::json;
+use super::printable::printable;
 use super::tell::print;
 use super::{process, Format};
 
@@ -50,7 +52,7 @@ fn mechanisms(format: Format) -> String {
                 })
                 .collect();
             let json = serde_json::json!({"v": 1, "mechanisms": list, "signal_queue": pending});
-            format!("{json}\n")
+            json::line(&json) + "\n"
         }
         Format::Text => {
             let mut text = String::new();
@@ -98,7 +100,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
                 "retired": retired,
                 "signal_queue": process::signal_queue(),
             });
-            format!("{json}\n")
+            json::line(&json) + "\n"
         }
         Format::Text => format!(
             "{name}: event queue{state}, interface version {abi}\n\
@@ -112,7 +114,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
              wake-ups     {wakeups}\n\
              signals      {signals}\n\
              signal queue {pending} (used/limit of this user)\n",
-            name = queue.name(),
+            name = printable(queue.name()),
             state = if retired { " (retired)" } else { "" },
             abi = info.abi,
             instance = info.instance,

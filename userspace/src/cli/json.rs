@@ -7,6 +7,7 @@ use evq::{Event, Source};
 use serde::{Deserialize, Serialize};
 
 use super::hex;
+use super::printable::printable_json;
 use super::row::Row;
 
 /// Version of the objects (`v`); fields may be added without a new one.
@@ -28,7 +29,7 @@ struct Parsed {
 
 /// One line, without its line feed.
 pub(super) fn line(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("strings and numbers always serialise")
+    printable_json(serde_json::to_string(value).expect("strings and numbers always serialise"))
 }
 
 /// An event of a queue.

@@ -17,6 +17,7 @@ mod json;
 mod kind;
 mod manual;
 mod output;
+mod printable;
 mod process;
 mod record;
 mod replay;

@@ -13,6 +13,7 @@ use nix::sys::signal::{SigSet, Signal};
 use super::exit::{Exit, ENDING};
 use super::hex;
 use super::watch::{duration, kinds, position};
+use crate::cli::printable::printable;
 use crate::cli::tell::{print, tell};
 
 /// Records per read, and per frame of the file.
@@ -111,9 +112,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let token = watcher.arm(&queue, queue.name())?;
     if args.banner {
         print(&format!(
-            "evdev-client: recording {} (capacity {}, next {next}) to {file} via {}\n",
-            queue.name(),
+            "evdev-client: recording {} (capacity {}, next {next}) to {} via {}\n",
+            printable(queue.name()),
             queue.info()?.capacity,
+            printable(&file),
             args.via
         ))?;
     }

@@ -19,6 +19,7 @@ use evq::via::Kind;
 use tracing::level_filters::LevelFilter;
 
 use super::exit::Exit;
+use crate::cli::printable::printable;
 use crate::cli::tell::{print, tell};
 use config::Config;
 
@@ -77,7 +78,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     if args.check {
         print(&format!(
             "{}: {} devices, {} rules\n",
-            args.config.display(),
+            printable(&args.config.display().to_string()),
             config.devices.len(),
             config.rules.len()
         ))?;

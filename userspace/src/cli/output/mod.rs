@@ -14,6 +14,7 @@ use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use serde::Serialize;
 
 use super::json;
+use super::printable::printable;
 use super::row::Row;
 use super::tell::PRINTING;
 pub(super) use clock::Clock;
@@ -85,7 +86,8 @@ impl Output {
     /// The line that says that everything is armed. It comes first; among values
     /// it is a comment.
     pub(super) fn banner(&mut self, devices: &[String], via: &str) {
-        let names = devices.join(", ");
+        let names: Vec<_> = devices.iter().map(|name| printable(name)).collect();
+        let names = names.join(", ");
         match self.style {
             Style::Text => self.line(&format!("evdev-client: watching {names} via {via}")),
             Style::Json => {
@@ -119,7 +121,7 @@ impl Output {
         }
         let time = self.times.print(row.time_ns);
         let prefix = if self.show_device {
-            format!("{}: ", row.device)
+            format!("{}: ", printable(row.device))
         } else {
             String::new()
         };

@@ -3,6 +3,7 @@
 
 use std::str::FromStr;
 
+use crate::cli::printable::printable;
 use crate::cli::row::Row;
 use crate::cli::{hex, json, Format};
 
@@ -138,7 +139,7 @@ pub(super) fn lines(style: &Style, row: &Row<'_>, time: &str, prefix: &str) -> S
 }
 
 fn text(row: &Row<'_>, time: &str, prefix: &str) -> String {
-    let (source, text) = (&row.source, &row.text);
+    let (source, text) = (printable(&row.source), &row.text);
     let Some(seq) = row.seq else {
         return format!("{prefix}{:>7} {time} {source:<9} {text}", "-");
     };
@@ -155,10 +156,10 @@ fn text(row: &Row<'_>, time: &str, prefix: &str) -> String {
 
 fn value(field: Field, row: &Row<'_>, time: &str) -> Option<String> {
     Some(match field {
-        Field::Device => row.device.into(),
+        Field::Device => printable(row.device).into(),
         Field::Seq => row.seq?.to_string(),
         Field::Time => time.trim_start().into(),
-        Field::Source => row.source.clone(),
+        Field::Source => printable(&row.source).into(),
         Field::Type => row.type_?.to_string(),
         Field::Code => row.code?.to_string(),
         Field::Lost => row.lost.to_string(),
