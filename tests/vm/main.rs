@@ -16,6 +16,7 @@ mod account;
 mod batch;
 mod client;
 mod daemon;
+mod dates;
 mod doctor;
 mod examples;
 mod explain;

@@ -56,6 +56,7 @@
 
 mod any;
 pub mod bytes;
+pub mod clock;
 pub mod device;
 mod error;
 mod events;

@@ -65,6 +65,12 @@ fn sample(folder: &TempDir) -> (PathBuf, Vec<Item>) {
     (path, items)
 }
 
+/// The line of event 5 as that of another one.
+fn numbered(line: &str, seq: u64) -> String {
+    let line = line.replace("\"seq\":5,", &format!("\"seq\":{seq},"));
+    line.replace("\"seq_str\":\"5\"", &format!("\"seq_str\":\"{seq}\""))
+}
+
 fn items(path: &Path) -> Vec<Item> {
     Reader::open(path).unwrap().map(Result::unwrap).collect()
 }
@@ -101,8 +107,92 @@ fn lines_of_watch_are_a_recording_too() {
     let line = lines.lines().nth(3).unwrap();
     let back = folder.path().join("back.evq");
     assert_eq!(run(&["convert", "-", text(&back)], line).status, 0);
+    // Of the clocks it knows what the line says: the event's.
+    let dated = Segment {
+        boot_id: 0x0123,
+        monotonic_ns: 9_000_000,
+        realtime_ns: 1_700_000_000_008_999_990,
+        ..Segment::unknown("/dev/evq", 7)
+    };
+    assert_eq!(items(&back), [Item::Segment(dated), expected[3].clone()]);
+    // Lines of before had no clock.
+    let old = line.split(",\"time\"").next().unwrap().to_owned() + "}";
+    fs::remove_file(&back).unwrap();
+    assert_eq!(run(&["convert", "-", text(&back)], &old).status, 0);
     let unknown = Item::Segment(Segment::unknown("/dev/evq", 7));
     assert_eq!(items(&back), [unknown, expected[3].clone()]);
+}
+
+/// C8: dates of a recording are those of when it was recorded, on the machine that it
+/// was recorded on; where the wall clock was set, another segment begins.
+#[test]
+fn c8_a_recording_keeps_its_dates() {
+    let folder = TempDir::new().unwrap();
+    let (path, _) = sample(&folder);
+    let json = run(&["convert", text(&path)], "").stdout;
+    let boot = r#""boot_id":"00000000000000000000000000000123""#;
+    for (seq, time) in [
+        (5, "2023-11-14T22:13:20.004999990Z"),
+        (9, "2023-11-14T22:13:20.008999990Z"),
+    ] {
+        let wanted = [
+            format!("\"seq\":{seq},"),
+            format!("\"time\":\"{time}\",{boot}"),
+        ];
+        let found = |line: &&str| wanted.iter().all(|wanted| line.contains(wanted));
+        assert!(
+            json.lines().any(|line| found(&line)),
+            "{wanted:?} in {json}"
+        );
+    }
+    // The events alone, and of the last the wall clock an hour later.
+    let mut lines: Vec<String> = json.lines().skip(1).take(3).map(str::to_owned).collect();
+    lines[2] = lines[2].replace("T22:", "T23:");
+    let back = folder.path().join("back.evq");
+    let said = run(&["convert", "-", text(&back)], &lines.join("\n"));
+    assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+    let found = items(&back);
+    let [Item::Segment(first), _, _, Item::Segment(second), _] = &found[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!((first.next, second.next), (5, 7));
+    let hour = 3_600_000_000_000;
+    let ahead = |segment: &Segment| segment.realtime_ns - segment.monotonic_ns;
+    assert_eq!(ahead(second) - ahead(first), hour);
+    // And so the dates come back.
+    let again = run(&["convert", text(&back)], "").stdout;
+    let events = again.lines().filter(|line| !line.contains("segment"));
+    assert_eq!(events.collect::<Vec<_>>(), lines);
+}
+
+/// S4: what reads JSON with floats of 64 bits only rounds numbers; the digits beside
+/// them are exact.
+#[test]
+fn numbers_that_were_rounded_come_back_exact() {
+    let folder = TempDir::new().unwrap();
+    let number = (1 << 60) + 1;
+    let event = Event {
+        seq: number,
+        time_ns: number + 2,
+        ..Event::default()
+    };
+    let mut writer = Writer::new(Vec::new(), "a test").unwrap();
+    writer.begin(&Segment::unknown("/dev/evq", number)).unwrap();
+    writer.append(&[event]).unwrap();
+    let path = folder.path().join("large.evq");
+    fs::write(&path, writer.get_mut()).unwrap();
+    let lines = run(&["convert", text(&path)], "").stdout;
+    // As jq 1.6 writes it.
+    let rounded = [number + 2, number]
+        .iter()
+        .fold(lines.clone(), |lines, number| {
+            lines.replace(&format!(":{number},"), ":1152921504606847000,")
+        });
+    assert_ne!(rounded, lines);
+    let back = folder.path().join("back.evq");
+    let said = run(&["convert", "-", text(&back)], &rounded);
+    assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+    assert_eq!(items(&back), items(&path));
 }
 
 /// PowerShell and some editors begin a file with a byte order mark; files put
@@ -190,20 +280,33 @@ fn a_bad_line_is_named_and_those_before_it_are_converted() {
         ("\u{1}\u{fffd}", "column 1"),
         (good[1], "seq is 5: a number from 7 on"),
         (
-            &good[1]
-                .replace("/dev/evq", "/dev/evq2")
-                .replace(":5,", ":7,"),
+            &numbered(good[1], 7).replace("/dev/evq", "/dev/evq2"),
             "one device at a time",
         ),
         (
-            &good[1]
-                .replace("/dev/evq", "\\u001b[2J")
-                .replace(":5,", ":7,"),
+            &numbered(good[1], 7).replace("/dev/evq", "\\u001b[2J"),
             "an event of \\x1b[2J after",
+        ),
+        (
+            &good[1].replace("\"seq\":5", "\"seq\":7"),
+            "seq is 7 and seq_str is",
+        ),
+        (
+            &numbered(good[1], 7).replace("2023-", "2023"),
+            "time is \"202311",
         ),
         (&good[1].replace("input:0", "mouse"), "mouse"),
         (&good[1].replace("01000000", &"00".repeat(33)), "at most 32"),
-        (&good[0].replace("\"next\":5", "\"next\":0"), "next is 0"),
+        (
+            &good[0].replace("\"next\":5", "\"next\":0"),
+            "next is 0 and",
+        ),
+        (
+            &good[0]
+                .replace("next\":5", "next\":0")
+                .replace("\"5\"", "\"0\""),
+            "next is 0: numbers begin",
+        ),
         (&good[0].replace("fedcba", "+edcba"), "hex digits"),
         (&long, "longer than 65536 bytes"),
     ] {
@@ -248,7 +351,7 @@ fn the_last_number_of_all_is_followed_by_nothing() {
     let (path, expected) = sample(&folder);
     let lines = run(&["convert", text(&path)], "").stdout;
     let lines: Vec<&str> = lines.lines().take(2).collect();
-    let last = lines[1].replace(":5,", &format!(":{},", u64::MAX));
+    let last = numbered(lines[1], u64::MAX);
     let back = folder.path().join("back.evq");
     let stdin = format!("{}\n{last}\n{last}\n", lines.join("\n"));
     let said = run(&["convert", "-", text(&back)], &stdin);
@@ -369,7 +472,7 @@ fn full_disks_and_closed_pipes() {
         .nth(1)
         .unwrap()
         .to_owned();
-    let many = (5..5000).map(|seq| event.replace("\"seq\":5", &format!("\"seq\":{seq}")) + "\n");
+    let many = (5..5000).map(|seq| numbered(&event, seq) + "\n");
     fs::write(&lines, many.collect::<String>()).unwrap();
     for (command, path) in [("convert", &path), ("replay", &path), ("convert", &lines)] {
         let program = assert_cmd::cargo::cargo_bin("evdev-client");

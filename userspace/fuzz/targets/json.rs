@@ -18,17 +18,27 @@ mod printable;
 #[expect(dead_code, reason = "only what JSON has of it")]
 mod row;
 
-use json::Line;
+use json::{EventLine, Line};
 use libfuzzer_sys::fuzz_target;
+use row::Row;
 
 fuzz_target!(|text: &str| {
     let Ok(line) = json::parse(text) else {
         return;
     };
     let again = match &line {
-        Line::Event(device, event) => json::event(device, event),
+        Line::Event(line) => json::line(&Row::event(&line.device, &line.event)),
         Line::Segment(segment) => json::segment(segment),
         Line::Banner => return,
+    };
+    let line = match line {
+        // The clock of the line is none of the event's.
+        Line::Event(line) => Line::Event(Box::new(EventLine {
+            time: None,
+            boot_id: None,
+            ..*line
+        })),
+        other => other,
     };
     assert_eq!(json::parse(&again), Ok(line), "{again}");
 });

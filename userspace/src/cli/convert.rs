@@ -9,9 +9,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context as _};
 use evq::recording::{Item, Reader, Segment, Writer, MAGIC};
 use evq::Event;
+use jiff::Timestamp;
 
 use super::exit::Exit;
-use super::json::{self, Line};
+use super::json::{self, EventLine, Line};
+use super::row::Row;
+use super::wallclock::WallClock;
 use crate::cli::tell::{tell, PRINTING};
 
 /// Events that share a frame.
@@ -103,15 +106,20 @@ fn to_json(
     reader: impl Iterator<Item = evq::recording::Result<Item>>,
     to: &mut impl Write,
 ) -> io::Result<Option<evq::recording::Error>> {
-    let (mut device, mut end) = (String::new(), None);
+    let (mut device, mut wall, mut end) = (String::new(), WallClock::default(), None);
     for item in reader {
         let line = match item {
             Ok(Item::Segment(segment)) => {
                 let line = json::segment(&segment);
+                wall = WallClock::recorded(&segment);
                 device = segment.device;
                 line
             }
-            Ok(Item::Event(event)) => json::event(&device, &event),
+            Ok(Item::Event(event)) => {
+                let mut row = Row::event(&device, &event);
+                wall.date_row(&mut row);
+                json::line(&row)
+            }
             Err(error) => {
                 end = Some(error);
                 break;
@@ -126,7 +134,7 @@ fn to_json(
 fn to_recording(mut from: impl BufRead, name: &str, to: &Path) -> anyhow::Result<Exit> {
     let mut recording = Pending {
         writer: Writer::new(sink(to)?, to.display().to_string())?,
-        device: None,
+        segment: None,
         next: 0,
         events: Vec::with_capacity(BATCH),
     };
@@ -172,7 +180,7 @@ fn to_recording(mut from: impl BufRead, name: &str, to: &Path) -> anyhow::Result
 /// A recording on its way, with events that have no frame yet.
 struct Pending<W: Write> {
     writer: Writer<W>,
-    device: Option<String>,
+    segment: Option<Segment>,
     /// The lowest number that can follow; 0 if a segment has to.
     next: u64,
     events: Vec<Event>,
@@ -181,26 +189,43 @@ struct Pending<W: Write> {
 impl<W: Write> Pending<W> {
     /// Adds a line; the inner error says why it cannot follow.
     fn take(&mut self, line: Line) -> anyhow::Result<Result<(), String>> {
-        let (device, event) = match line {
+        let line = match line {
             Line::Banner => return Ok(Ok(())),
             Line::Segment(segment) => {
                 self.begin(segment)?;
                 return Ok(Ok(()));
             }
-            Line::Event(device, event) => (device, event),
+            Line::Event(line) => line,
         };
-        match &self.device {
-            Some(other) if *other != device => {
+        let event = line.event;
+        let dated = match dated(&line) {
+            Ok(dated) => dated,
+            Err(what) => return Ok(Err(what)),
+        };
+        match &self.segment {
+            Some(Segment { device, .. }) if *device != line.device => {
                 let what = format!(
-                    "an event of {device} after those of {other}: convert one device at a time"
+                    "an event of {} after those of {device}: convert one device at a time",
+                    line.device
                 );
                 return Ok(Err(what));
             }
+            Some(segment) if dated.is_none_or(|it| segment.same_clock(&it.within(segment))) => {}
+            // The clock was set, or it is another boot.
+            Some(segment) if event.seq >= self.next && self.next > 0 => {
+                let segment = Segment {
+                    next: self.next,
+                    ..dated.unwrap_or_default().within(segment)
+                };
+                self.begin(segment)?;
+            }
+            // Which is said below.
             Some(_) => {}
             None => {
                 // What was lost before it belongs to the account.
                 let next = event.seq.saturating_sub(event.lost.into()).max(1);
-                self.begin(Segment::unknown(device, next))?;
+                let unknown = Segment::unknown(line.device, next);
+                self.begin(dated.unwrap_or_default().within(&unknown))?;
             }
         }
         let (seq, next) = (event.seq, self.next);
@@ -222,7 +247,7 @@ impl<W: Write> Pending<W> {
     fn begin(&mut self, segment: Segment) -> anyhow::Result<()> {
         self.write()?;
         self.writer.begin(&segment)?;
-        (self.next, self.device) = (segment.next, Some(segment.device));
+        (self.next, self.segment) = (segment.next, Some(segment));
         Ok(())
     }
 
@@ -238,5 +263,42 @@ impl<W: Write> Pending<W> {
         self.write()?;
         let flushed = self.writer.get_mut().flush();
         flushed.context("cannot write to the recording")
+    }
+}
+
+/// What a line says of the clocks.
+#[derive(Clone, Copy, Debug, Default)]
+struct Dated {
+    boot_id: u128,
+    monotonic_ns: u64,
+    realtime_ns: u64,
+}
+
+/// What the line of an event says of the clocks, if it does; the error says what is wrong.
+fn dated(line: &EventLine) -> Result<Option<Dated>, String> {
+    let Some(time) = &line.time else {
+        return Ok(None);
+    };
+    let date: Timestamp = time
+        .parse()
+        .map_err(|_| format!("time is {time:?}: expected a date such as 2026-11-21T12:34:56Z"))?;
+    // Recordings have no dates before 1970.
+    Ok(u64::try_from(date.as_nanosecond())
+        .ok()
+        .map(|realtime_ns| Dated {
+            boot_id: line.boot_id.unwrap_or(0),
+            monotonic_ns: line.event.time_ns,
+            realtime_ns,
+        }))
+}
+
+impl Dated {
+    fn within(self, segment: &Segment) -> Segment {
+        Segment {
+            boot_id: self.boot_id,
+            monotonic_ns: self.monotonic_ns,
+            realtime_ns: self.realtime_ns,
+            ..segment.clone()
+        }
     }
 }

@@ -27,6 +27,7 @@ mod send;
 mod tell;
 #[cfg(feature = "top")]
 mod top;
+mod wallclock;
 mod watch;
 mod whose;
 

@@ -12,6 +12,7 @@ use nix::sys::signal::{SigSet, Signal};
 
 use super::exit::{Exit, ENDING};
 use super::hex;
+use super::wallclock::WallClock;
 use super::watch::{duration, kinds, position};
 use crate::cli::printable::printable;
 use crate::cli::tell::{print, tell};
@@ -27,8 +28,9 @@ const TURN: usize = 16;
 /// event after the last one in it, without a gap or a duplicate as long as the
 /// queue still holds it. What is lost is counted in the file, as in the queue.
 /// If the queue was made anew since (by a reboot, or by loading the module
-/// again), a new segment begins with its first event. Whatever ends this, the
-/// file is whole. The format is described in evq-recording(5).
+/// again), a new segment begins with its first event; so does one when the wall
+/// clock is set or the machine resumes, so that times become the right dates.
+/// Whatever ends this, the file is whole. The format is described in evq-recording(5).
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The recording, which is made if it is not there.
@@ -108,6 +110,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             opened.cut
         );
     }
+    let wall = WallClock::new();
+    let clock_token = match wall.changes() {
+        Some(changes) => Some(watcher.also(changes, "the timerfd of the wall clock")?),
+        None => None,
+    };
     let next = begin(args, &queue, &mut recording, &opened, &file)?;
     let token = watcher.arm(&queue, queue.name())?;
     if args.banner {
@@ -123,10 +130,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         args,
         stop,
         stop_token,
+        clock_token,
         watcher,
         queue,
         token,
         recording,
+        wall,
+        clock_changed: false,
+        next,
         recorded: 0,
         lost: 0,
     };
@@ -168,7 +179,12 @@ fn begin(
             );
         }
         tell!("{file} goes on with event {next}");
-        return Ok(queue.seek(Position::Seq(next))?);
+        if known.is_some_and(|segment| !segment.same_clock(&here)) {
+            // The wall clock was set meanwhile, or the machine was suspended.
+            recording.begin(&Segment { next, ..here })?;
+        }
+        let _ = queue.seek(Position::Seq(next))?;
+        return Ok(next);
     }
     let mut from = Position::Newest;
     if let Some(last) = known {
@@ -194,10 +210,17 @@ struct Loop<'a> {
     args: &'a Args,
     stop: StopSignals,
     stop_token: Token,
+    /// Tells that the wall clock was set, or the machine resumed.
+    clock_token: Option<Token>,
     watcher: Watcher,
     queue: Queue,
     token: Token,
     recording: Recording,
+    wall: WallClock,
+    /// It has changed since the segment began.
+    clock_changed: bool,
+    /// The number of the event that follows in the recording.
+    next: u64,
     recorded: u64,
     lost: u64,
 }
@@ -214,6 +237,9 @@ impl Loop<'_> {
                     self.finish(&mut events)?;
                     return Ok(Exit::Signal(signal));
                 }
+            }
+            if self.clock_token.is_some_and(|token| ready.contains(&token)) {
+                self.clock_changed |= self.wall.check();
             }
             let before = self.recorded;
             if ready.contains(&self.token) {
@@ -273,7 +299,15 @@ impl Loop<'_> {
                 self.queue.name()
             ),
         };
+        self.clock_changed |= self.wall.check();
+        if std::mem::take(&mut self.clock_changed) {
+            // From here on, times of events become dates in another way.
+            let next = self.next;
+            let now = Segment::of(&self.queue)?;
+            self.recording.begin(&Segment { next, ..now })?;
+        }
         self.recording.append(events)?;
+        self.next = events.last().map_or(self.next, |event| event.seq + 1);
         if self.args.sync == Sync::Always {
             self.recording.sync()?;
         }

@@ -6,13 +6,14 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use evq::device::BATCH;
-use evq::recording::{Item, Reader};
+use evq::recording::{Item, Reader, Segment};
 use evq::via::Kind;
 use evq::{Event, Options, Queue, StopSignals, Token, Watcher};
 
 use super::exit::{Exit, ENDING};
 use super::output::{Clock, Flushed, Output};
 use super::row::Row;
+use super::wallclock::WallClock;
 use super::Format;
 use crate::cli::tell::tell;
 
@@ -136,16 +137,26 @@ impl Replay {
         reader: impl Iterator<Item = evq::recording::Result<Item>>,
     ) -> anyhow::Result<Exit> {
         let mut first = None;
+        let mut queue: Option<Segment> = None;
         for item in reader {
             let event = match item {
                 Ok(Item::Event(event)) => event,
                 Ok(Item::Segment(segment)) => {
-                    // Another clock: its first event follows at once.
-                    first = None;
+                    if !queue
+                        .as_ref()
+                        .is_some_and(|queue| queue.same_queue(&segment))
+                    {
+                        // Another CLOCK_MONOTONIC: its first event follows at once.
+                        first = None;
+                    }
                     if let Some(exit) = self.flush()? {
                         return Ok(exit);
                     }
-                    self.device = segment.device;
+                    if let Sink::Print(output) = &mut self.sink {
+                        output.set_clock(WallClock::recorded(&segment));
+                    }
+                    self.device.clone_from(&segment.device);
+                    queue = Some(segment);
                     continue;
                 }
                 Err(error) => {

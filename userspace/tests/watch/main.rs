@@ -8,3 +8,4 @@ mod options;
 mod program;
 mod signals;
 mod sources;
+mod times;

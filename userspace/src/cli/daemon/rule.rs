@@ -9,6 +9,8 @@ use evq::{Event, Source};
 
 use crate::cli::describe::describe;
 use crate::cli::filter::Filter;
+use crate::cli::row::Row;
+use crate::cli::wallclock::WallClock;
 use crate::cli::{hex, json};
 
 /// A rule of the configuration.
@@ -81,17 +83,25 @@ impl Seen {
     }
 
     /// A line of JSON, as `watch` prints it.
-    pub(super) fn line(&self, device: &str) -> String {
-        let mut line = match self {
-            Seen::Queue(event) => json::event(device, event),
-            Seen::Input(stamped) => json::input(device, stamped),
+    pub(super) fn line(&self, device: &str, wall: &WallClock) -> String {
+        let mut row = match self {
+            Seen::Queue(event) => Row::event(device, event),
+            Seen::Input(stamped) => Row::input(device, stamped),
         };
-        line.push('\n');
-        line
+        wall.date_row(&mut row);
+        json::line(&row) + "\n"
+    }
+
+    /// `CLOCK_MONOTONIC` when it was posted, in nanoseconds.
+    pub(super) fn time_ns(&self) -> u64 {
+        match self {
+            Seen::Queue(event) => event.time_ns,
+            Seen::Input(stamped) => stamped.time_ns,
+        }
     }
 
     /// For the environment of a program.
-    pub(super) fn variables(&self, device: &str) -> Vec<(&'static str, String)> {
+    pub(super) fn variables(&self, device: &str, wall: &WallClock) -> Vec<(&'static str, String)> {
         let (type_, code) = self.numbers();
         let mut variables = vec![
             ("EVQ_DEVICE", device.to_owned()),
@@ -100,16 +110,18 @@ impl Seen {
             ("EVQ_CODE", code.to_string()),
             ("EVQ_TEXT", self.text()),
         ];
-        let time_ns = match self {
-            Seen::Queue(event) => {
-                variables.push(("EVQ_SEQ", event.seq.to_string()));
-                variables.push(("EVQ_LOST", event.lost.to_string()));
-                variables.push(("EVQ_DATA", hex::encode(event.payload())));
-                event.time_ns
-            }
-            Seen::Input(stamped) => stamped.time_ns,
-        };
-        variables.push(("EVQ_TIME_NS", time_ns.to_string()));
+        if let Seen::Queue(event) = self {
+            variables.push(("EVQ_SEQ", event.seq.to_string()));
+            variables.push(("EVQ_LOST", event.lost.to_string()));
+            variables.push(("EVQ_DATA", hex::encode(event.payload())));
+        }
+        variables.push(("EVQ_TIME_NS", self.time_ns().to_string()));
+        if let Some(time) = wall.utc(self.time_ns()) {
+            variables.push(("EVQ_TIME", time));
+        }
+        if let Some(boot_id) = wall.boot_id() {
+            variables.push(("EVQ_BOOT_ID", boot_id.to_owned()));
+        }
         if let Some(input) = self.input() {
             variables.push(("EVQ_VALUE", input.value.to_string()));
         }

@@ -19,6 +19,7 @@ use super::metrics::{ByDevice, ByRule, Metrics};
 use super::rule::{Action, Rule, Seen};
 use super::service::{self, Kept};
 use crate::cli::exit::{Exit, STEERING};
+use crate::cli::wallclock::WallClock;
 
 /// Reads of one device before the others get their turn.
 const TURN: usize = 16;
@@ -32,6 +33,11 @@ pub(super) fn run(path: &Path, via: Kind, config: Config) -> anyhow::Result<Exit
     let mut kept = Kept::take();
     let mut watcher = Watcher::new(via)?;
     let signals_token = watcher.also(&signals, "the signalfd")?;
+    let wall = WallClock::new();
+    let clock_token = match wall.changes() {
+        Some(changes) => Some(watcher.also(changes, "the timerfd of the wall clock")?),
+        None => None,
+    };
     let mut devices = Vec::new();
     for device in config.devices {
         devices.push(Watched::open(device, &mut kept, &mut watcher)?);
@@ -47,8 +53,10 @@ pub(super) fn run(path: &Path, via: Kind, config: Config) -> anyhow::Result<Exit
         limits: config.hooks,
         signals,
         signals_token,
+        clock_token,
         devices,
         doing: Doing {
+            wall,
             hooks: Hooks::new(config.hooks.grace),
             most: config.hooks.running,
             files: super::append::Files::default(),
@@ -75,6 +83,8 @@ struct Daemon {
     limits: Limits,
     signals: StopSignals,
     signals_token: Token,
+    /// Tells that the wall clock was set, or the machine resumed.
+    clock_token: Option<Token>,
     devices: Vec<Watched>,
     doing: Doing,
     server: Option<Server>,
@@ -87,6 +97,7 @@ struct Daemon {
 
 /// What rules do.
 struct Doing {
+    wall: WallClock,
     hooks: Hooks,
     /// Hooks that may run at the same time.
     most: usize,
@@ -115,6 +126,9 @@ impl Daemon {
                 while let Some(signal) = self.signals.next()? {
                     self.signal(signal, now)?;
                 }
+            }
+            if self.clock_token.is_some_and(|token| ready.contains(&token)) {
+                self.doing.wall.check();
             }
             self.reap();
             self.doing.hooks.enforce(now);
@@ -244,7 +258,9 @@ impl Daemon {
                 return Ok(());
             }
             reads -= 1;
-            match open.read()? {
+            let came = open.read()?;
+            self.doing.wall.check();
+            match came {
                 Came::Events {
                     count,
                     lost,
@@ -454,10 +470,12 @@ impl Doing {
                 if self.hooks.running() >= self.most {
                     return Done::Blocked;
                 }
-                match self
-                    .hooks
-                    .start(&rule.name, argv, &seen.variables(device), *time_limit)
-                {
+                match self.hooks.start(
+                    &rule.name,
+                    argv,
+                    &seen.variables(device, &self.wall),
+                    *time_limit,
+                ) {
                     Ok(pid) => {
                         self.metrics.hooks_started.get_or_create(&label).inc();
                         debug!(rule = rule.name, pid, "has started");
@@ -477,7 +495,7 @@ impl Doing {
                 if self.retry.is_some() {
                     return Done::Blocked;
                 }
-                let line = seen.line(device);
+                let line = seen.line(device, &self.wall);
                 if let Err(error) = self.files.append(path, &line) {
                     self.metrics.append_failures.get_or_create(&label).inc();
                     error!(
@@ -492,12 +510,14 @@ impl Doing {
             }
             Action::Log => {
                 let (source, text) = (seen.source(device), seen.text());
+                let time = self.wall.utc(seen.time_ns());
                 match seen {
                     Seen::Queue(event) => info!(
                         rule = rule.name,
                         device,
                         seq = event.seq,
                         time_ns = event.time_ns,
+                        time,
                         source,
                         lost = event.lost,
                         "{text}"
@@ -506,6 +526,7 @@ impl Doing {
                         rule = rule.name,
                         device,
                         time_ns = stamped.time_ns,
+                        time,
                         source,
                         "{text}"
                     ),

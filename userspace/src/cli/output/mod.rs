@@ -5,7 +5,7 @@ mod clock;
 mod style;
 
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use anyhow::Context as _;
 use evq::StopSignals;
@@ -17,6 +17,7 @@ use super::json;
 use super::printable::printable;
 use super::row::Row;
 use super::tell::PRINTING;
+use super::wallclock::WallClock;
 pub(super) use clock::Clock;
 use clock::Times;
 pub(super) use style::Style;
@@ -52,6 +53,9 @@ fn whole_lines(bytes: &[u8], most: usize) -> usize {
 pub(super) struct Output {
     style: Style,
     times: Times,
+    wall: WallClock,
+    /// Whether the next row is the first of those that were read together.
+    first_row: bool,
     show_device: bool,
     quiet: bool,
     hide_keys: bool,
@@ -67,9 +71,16 @@ struct Banner<'a> {
 
 impl Output {
     pub(super) fn new(style: Style, clock: Clock, show_device: bool, quiet: bool) -> Output {
+        // Others have no dates.
+        let wall = match (&style, clock) {
+            (Style::Text, Clock::Monotonic | Clock::Relative) => WallClock::default(),
+            _ => WallClock::new(),
+        };
         Output {
             style,
             times: Times::new(clock),
+            wall,
+            first_row: true,
             show_device,
             quiet,
             hide_keys: false,
@@ -119,7 +130,13 @@ impl Output {
         if self.hide_keys {
             row.hide_key();
         }
-        let time = self.times.print(row.time_ns);
+        if std::mem::take(&mut self.first_row) {
+            self.wall.check();
+        }
+        let time = self.times.print(row.time_ns, &self.wall);
+        if self.style != Style::Text {
+            self.wall.date_row(&mut row);
+        }
         let prefix = if self.show_device {
             format!("{}: ", printable(row.device))
         } else {
@@ -127,6 +144,22 @@ impl Output {
         };
         let lines = style::lines(&self.style, &row, &time, &prefix);
         self.line(&lines);
+    }
+
+    /// Takes the clock of a recording for the rows that follow.
+    pub(super) fn set_clock(&mut self, wall: WallClock) {
+        self.wall = wall;
+    }
+
+    /// Becomes readable when the wall clock has been set or the machine has resumed:
+    /// then [`Output::check_clock`] is due.
+    pub(super) fn clock_changes(&self) -> Option<BorrowedFd<'_>> {
+        self.wall.changes()
+    }
+
+    /// Looks whether the wall clock has changed.
+    pub(super) fn check_clock(&mut self) {
+        self.wall.check();
     }
 
     /// Writes what was collected, unless the reader does not take it and a
@@ -142,12 +175,23 @@ impl Output {
             let mut fds = [
                 PollFd::new(stdout.as_fd(), PollFlags::POLLOUT),
                 PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+                // The last one may be missing.
+                PollFd::new(signals.as_fd(), PollFlags::empty()),
             ];
+            let clock = self.wall.changes();
+            if let Some(clock) = clock {
+                fds[2] = PollFd::new(clock, PollFlags::POLLIN);
+            }
             match poll(&mut fds, PollTimeout::NONE) {
                 Err(Errno::EINTR) => continue,
                 result => result?,
             };
             if !fds[0].any().unwrap_or(true) {
+                if clock.is_some() && fds[2].any().unwrap_or(true) {
+                    // While the reader takes nothing, events wait that are from before.
+                    self.wall.check();
+                    continue;
+                }
                 let written = self.lines.len() - rest.len();
                 self.lines.drain(..written);
                 return Ok(Flushed::Signalled);
@@ -162,6 +206,7 @@ impl Output {
             }
         }
         self.lines.clear();
+        self.first_row = true;
         Ok(Flushed::All)
     }
 

@@ -39,10 +39,12 @@ pub(in crate::cli) enum Field {
     Value,
     Data,
     Text,
+    Utc,
+    BootId,
 }
 
 /// The fields in the order of CSV: letter, title.
-const FIELDS: [(char, &str, Field); 10] = [
+const FIELDS: [(char, &str, Field); 12] = [
     ('D', "device", Field::Device),
     ('n', "seq", Field::Seq),
     ('t', "time", Field::Time),
@@ -53,6 +55,8 @@ const FIELDS: [(char, &str, Field); 10] = [
     ('v', "value", Field::Value),
     ('d', "data", Field::Data),
     ('x', "text", Field::Text),
+    ('u', "utc", Field::Utc),
+    ('b', "boot_id", Field::BootId),
 ];
 
 impl From<Format> for Style {
@@ -166,6 +170,8 @@ fn value(field: Field, row: &Row<'_>, time: &str) -> Option<String> {
         Field::Value => row.value?.to_string(),
         Field::Data => hex::encode(row.data?),
         Field::Text => row.text.clone(),
+        Field::Utc => row.time.clone()?,
+        Field::BootId => row.boot_id.clone()?,
     })
 }
 
@@ -211,16 +217,16 @@ mod tests {
     fn csv_quotes_what_has_commas() {
         assert_eq!(
             csv_titles(),
-            "device,seq,time,source,type,code,lost,value,data,text"
+            "device,seq,time,source,type,code,lost,value,data,text,utc,boot_id"
         );
         let event = event();
         assert_eq!(
             print("csv", &Row::event("/dev/evq", &event)),
-            "/dev/evq,18,2.5,input:0,1,30,4,1,01000000,EV_KEY KEY_A press"
+            "/dev/evq,18,2.5,input:0,1,30,4,1,01000000,EV_KEY KEY_A press,,"
         );
         assert_eq!(
             print("csv", &Row::bytes("a,b", 1, b"say \"hi\"")),
-            "\"a,b\",,2.5,\"a,b\",,,0,,7361792022686922,\"say \"\"hi\"\"\""
+            "\"a,b\",,2.5,\"a,b\",,,0,,7361792022686922,\"say \"\"hi\"\"\",,"
         );
     }
 

@@ -90,7 +90,8 @@ pub(super) struct Args {
     /// How to print: text, json (docs/event.schema.json), csv, or a line with
     /// fields: %n number, %t time, %s source, %T type, %c code, %x what it says,
     /// %d its data in hex, %v the value of an input event, %l how many were lost
-    /// before it, %D the device, %% a %.
+    /// before it, %D the device, %u the date in UTC and %b the id of the boot, by
+    /// which times of several boots are told apart, %% a %.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Style,
 
@@ -99,7 +100,9 @@ pub(super) struct Args {
     #[arg(long)]
     show_keys: bool,
 
-    /// How to print times (JSON has CLOCK_MONOTONIC always).
+    /// How to print times (JSON always has CLOCK_MONOTONIC, and the date in UTC).
+    /// Dates of events from before this program began are those by the clock as it
+    /// is: if the clock was set or the machine suspended since, they are off by that.
     #[arg(long, value_enum, default_value = "monotonic")]
     time: Clock,
 

@@ -38,6 +38,8 @@ pub(super) struct Limits {
 pub(super) struct Session {
     signals: StopSignals,
     signals_token: Token,
+    /// Tells that the wall clock was set, or the machine resumed.
+    clock_token: Option<Token>,
     watcher: Watcher,
     /// Tells of devices that come, if they are waited for.
     hotplug: Option<(Hotplug, Token)>,
@@ -66,6 +68,10 @@ impl Session {
         limits: Limits,
     ) -> evq::Result<Session> {
         let signals_token = watcher.also(&signals, "the signalfd")?;
+        let clock_token = match output.clock_changes() {
+            Some(changes) => Some(watcher.also(changes, "the timerfd of the wall clock")?),
+            None => None,
+        };
         let hotplug = match hotplug {
             Some(hotplug) => {
                 let token = watcher.also(&hotplug, "inotify")?;
@@ -76,6 +82,7 @@ impl Session {
         Ok(Session {
             signals,
             signals_token,
+            clock_token,
             watcher,
             hotplug,
             watched: Vec::new(),
@@ -165,6 +172,9 @@ impl Session {
                 if let Some(exit) = self.take_signals()? {
                     return Ok(exit);
                 }
+            }
+            if self.clock_token.is_some_and(|token| ready.contains(&token)) {
+                self.output.check_clock();
             }
             if matches!(&self.hotplug, Some((_, token)) if ready.contains(token)) {
                 self.look_for_devices()?;
