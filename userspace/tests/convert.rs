@@ -83,7 +83,7 @@ fn text(path: &Path) -> &str {
 fn there_and_back() {
     let folder = TempDir::new().unwrap();
     let (path, expected) = sample(&folder);
-    let lines = run(&["convert", text(&path)], "");
+    let lines = run(&["convert", "--show-keys", text(&path)], "");
     assert_eq!((lines.status, lines.stderr.as_str()), (0, ""));
     assert_eq!(lines.stdout.lines().count(), expected.len());
     let back = folder.path().join("back.evq");
@@ -102,7 +102,7 @@ fn there_and_back() {
 fn lines_of_watch_are_a_recording_too() {
     let folder = TempDir::new().unwrap();
     let (path, expected) = sample(&folder);
-    let lines = run(&["convert", text(&path)], "").stdout;
+    let lines = run(&["convert", "--show-keys", text(&path)], "").stdout;
     // The third event alone, before which two were lost.
     let line = lines.lines().nth(3).unwrap();
     let back = folder.path().join("back.evq");
@@ -129,7 +129,7 @@ fn lines_of_watch_are_a_recording_too() {
 fn c8_a_recording_keeps_its_dates() {
     let folder = TempDir::new().unwrap();
     let (path, _) = sample(&folder);
-    let json = run(&["convert", text(&path)], "").stdout;
+    let json = run(&["convert", "--show-keys", text(&path)], "").stdout;
     let boot = r#""boot_id":"00000000000000000000000000000123""#;
     for (seq, time) in [
         (5, "2023-11-14T22:13:20.004999990Z"),
@@ -160,9 +160,55 @@ fn c8_a_recording_keeps_its_dates() {
     let ahead = |segment: &Segment| segment.realtime_ns - segment.monotonic_ns;
     assert_eq!(ahead(second) - ahead(first), hour);
     // And so the dates come back.
-    let again = run(&["convert", text(&back)], "").stdout;
+    let again = run(&["convert", "--show-keys", text(&back)], "").stdout;
     let events = again.lines().filter(|line| !line.contains("segment"));
     assert_eq!(events.collect::<Vec<_>>(), lines);
+}
+
+/// C10: no format tells which keys were pressed unless it is asked for; the lines are
+/// lines all the same.
+#[test]
+fn c10_keys_are_hidden_unless_they_are_asked_for() {
+    let folder = TempDir::new().unwrap();
+    let (path, expected) = sample(&folder);
+    let fast = ["--speed", "max"];
+    for arguments in [
+        &["convert", text(&path)][..],
+        &["replay", text(&path), "--format", "json", fast[0], fast[1]],
+        &["replay", text(&path), fast[0], fast[1]],
+    ] {
+        let hidden = run(arguments, "").stdout;
+        assert!(!hidden.contains("KEY_A"), "{hidden}");
+        assert!(!hidden.contains("\"code\":30"), "{hidden}");
+        assert_eq!(
+            hidden.matches("EV_KEY KEY_(hidden) press").count(),
+            6,
+            "{hidden}"
+        );
+        let shown = run(&[arguments, &["--show-keys"]].concat(), "").stdout;
+        assert_eq!(shown.matches("EV_KEY KEY_A press").count(), 6, "{shown}");
+        assert!(!shown.contains("hidden"), "{shown}");
+    }
+    let hidden = run(&["convert", text(&path)], "").stdout;
+    assert_eq!(hidden.matches("\"code\":0").count(), 6, "{hidden}");
+    assert_eq!(hidden.matches("\"hidden\":true").count(), 6, "{hidden}");
+    // As a recording again, it is one of keys that are hidden.
+    let back = folder.path().join("back.evq");
+    assert_eq!(run(&["convert", "-", text(&back)], &hidden).status, 0);
+    let hidden = |item| match item {
+        Item::Event(event) => Item::Event(Event { code: 0, ..event }),
+        other => other,
+    };
+    assert_eq!(
+        items(&back),
+        expected.into_iter().map(hidden).collect::<Vec<_>>()
+    );
+    let again = run(&["convert", "--show-keys", text(&back)], "").stdout;
+    assert_eq!(
+        again.matches("EV_KEY KEY_RESERVED press").count(),
+        6,
+        "{again}"
+    );
 }
 
 /// S4: what reads JSON with floats of 64 bits only rounds numbers; the digits beside
@@ -181,7 +227,7 @@ fn numbers_that_were_rounded_come_back_exact() {
     writer.append(&[event]).unwrap();
     let path = folder.path().join("large.evq");
     fs::write(&path, writer.get_mut()).unwrap();
-    let lines = run(&["convert", text(&path)], "").stdout;
+    let lines = run(&["convert", "--show-keys", text(&path)], "").stdout;
     // As jq 1.6 writes it.
     let rounded = [number + 2, number]
         .iter()
@@ -201,7 +247,7 @@ fn numbers_that_were_rounded_come_back_exact() {
 fn a_byte_order_mark_is_skipped() {
     let folder = TempDir::new().unwrap();
     let (path, expected) = sample(&folder);
-    let lines = run(&["convert", text(&path)], "").stdout;
+    let lines = run(&["convert", "--show-keys", text(&path)], "").stdout;
     let middle = lines
         .find("{\"v\":1,\"segment\":{\"device\":\"/dev/evq-other")
         .unwrap();
@@ -234,7 +280,11 @@ fn c7_a_recording_is_not_written_to_a_terminal() {
     let folder = TempDir::new().unwrap();
     let (path, _) = sample(&folder);
     let lines = folder.path().join("lines.jsonl");
-    fs::write(&lines, run(&["convert", text(&path)], "").stdout).unwrap();
+    fs::write(
+        &lines,
+        run(&["convert", "--show-keys", text(&path)], "").stdout,
+    )
+    .unwrap();
     let pty = nix::pty::openpty(None, None).unwrap();
     let terminal = |arguments: &[&str]| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_evdev-client"));
@@ -271,7 +321,7 @@ fn c7_a_recording_is_not_written_to_a_terminal() {
 fn a_bad_line_is_named_and_those_before_it_are_converted() {
     let folder = TempDir::new().unwrap();
     let (path, expected) = sample(&folder);
-    let lines = run(&["convert", text(&path)], "").stdout;
+    let lines = run(&["convert", "--show-keys", text(&path)], "").stdout;
     let good: Vec<&str> = lines.lines().take(3).collect();
     let long = format!("{{\"v\":1,\"x\":\"{}\"}}", "x".repeat(100_000));
     for (bad, wanted) in [
@@ -349,7 +399,7 @@ fn c7_a_full_standard_output_is_told() {
 fn the_last_number_of_all_is_followed_by_nothing() {
     let folder = TempDir::new().unwrap();
     let (path, expected) = sample(&folder);
-    let lines = run(&["convert", text(&path)], "").stdout;
+    let lines = run(&["convert", "--show-keys", text(&path)], "").stdout;
     let lines: Vec<&str> = lines.lines().take(2).collect();
     let last = numbered(lines[1], u64::MAX);
     let back = folder.path().join("back.evq");
@@ -409,7 +459,10 @@ fn a_damaged_recording_gives_what_is_whole() {
 fn a_replay_prints_what_watch_would() {
     let folder = TempDir::new().unwrap();
     let (path, _) = sample(&folder);
-    let said = run(&["replay", text(&path), "--speed", "max"], "");
+    let said = run(
+        &["replay", text(&path), "--speed", "max", "--show-keys"],
+        "",
+    );
     assert_eq!(said.status, 0, "{}", said.stderr);
     let lines: Vec<&str> = said.stdout.lines().collect();
     assert_eq!(lines.len(), 8);
@@ -466,7 +519,7 @@ fn full_disks_and_closed_pipes() {
     let (path, _) = sample(&folder);
     let lines = folder.path().join("lines.json");
     // More than any buffer on the way holds.
-    let event = run(&["convert", text(&path)], "")
+    let event = run(&["convert", "--show-keys", text(&path)], "")
         .stdout
         .lines()
         .nth(1)

@@ -69,6 +69,7 @@ name = "timers"
 device = "/dev/evq"
 source = "timer:0"
 log = true
+show_keys = true
 "#;
 
 #[test]

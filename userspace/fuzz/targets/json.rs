@@ -11,6 +11,9 @@ mod hex;
 #[path = "../../src/cli/json.rs"]
 #[expect(dead_code, reason = "only what convert has of it")]
 mod json;
+#[path = "../../src/cli/secret.rs"]
+#[expect(dead_code, reason = "only what JSON has of it")]
+mod secret;
 #[path = "../../src/cli/printable.rs"]
 #[expect(dead_code, reason = "only what JSON has of it")]
 mod printable;

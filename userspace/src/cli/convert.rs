@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::exit::Exit;
 use super::json::{self, EventLine, Line};
 use super::row::Row;
+use super::secret::SHOW_KEYS;
 use super::wallclock::WallClock;
 use crate::cli::tell::{tell, PRINTING};
 
@@ -40,6 +41,9 @@ pub(super) struct Args {
     /// What to make of it; - is standard output. Nothing is overwritten.
     #[arg(default_value = "-")]
     to: PathBuf,
+
+    #[arg(long, help = SHOW_KEYS)]
+    show_keys: bool,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -64,7 +68,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             true => PRINTING.to_owned(),
             false => format!("cannot write to {}", args.to.display()),
         };
-        match to_json(reader, &mut sink(&args.to)?).with_context(writing)? {
+        match to_json(reader, args.show_keys, &mut sink(&args.to)?).with_context(writing)? {
             None => Ok(Exit::Done),
             Some(error) => Err(error.into()),
         }
@@ -104,6 +108,7 @@ fn sink(path: &Path) -> anyhow::Result<BufWriter<Box<dyn Write>>> {
 /// Writes what can be read; gives the reason why that is not all.
 fn to_json(
     reader: impl Iterator<Item = evq::recording::Result<Item>>,
+    show_keys: bool,
     to: &mut impl Write,
 ) -> io::Result<Option<evq::recording::Error>> {
     let (mut device, mut wall, mut end) = (String::new(), WallClock::default(), None);
@@ -118,6 +123,9 @@ fn to_json(
             Ok(Item::Event(event)) => {
                 let mut row = Row::event(&device, &event);
                 wall.date_row(&mut row);
+                if !show_keys {
+                    row.hide_key();
+                }
                 json::line(&row)
             }
             Err(error) => {

@@ -23,24 +23,6 @@ pub(super) fn describe(event: &Event) -> String {
     }
 }
 
-/// Instead of [`describe`], for what tells which key of a keyboard it is: what
-/// is typed may be a password. Buttons are told.
-pub(super) fn without_key(input: Input) -> Option<String> {
-    const HIDDEN: &str = "(hidden)";
-    // One without a name is a key all the same.
-    let (type_, code) = (input.type_name()?, input.code_name().unwrap_or_default());
-    if (type_.as_str(), code.as_str()) == ("EV_MSC", "MSC_SCAN") {
-        return Some(format!("EV_MSC MSC_SCAN {HIDDEN}"));
-    }
-    let is_key = type_ == "EV_KEY" && !code.starts_with("BTN_");
-    let what = match input.value {
-        0 => "release",
-        1 => "press",
-        _ => "repeat",
-    };
-    is_key.then(|| format!("EV_KEY KEY_{HIDDEN} {what}"))
-}
-
 /// The line without its end, or in hex unless a terminal can be given it.
 pub(super) fn describe_bytes(bytes: &[u8]) -> String {
     let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
@@ -62,24 +44,6 @@ pub(super) fn describe_ticks(ticks: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_are_hidden_and_all_else_is_told() {
-        let input = |type_, code, value| Input { type_, code, value };
-        for (hidden, text) in [
-            (input(1, 30, 1), Some("EV_KEY KEY_(hidden) press")),
-            (input(1, 0x1ff, 0), Some("EV_KEY KEY_(hidden) release")),
-            (input(1, 30, 2), Some("EV_KEY KEY_(hidden) repeat")),
-            (input(4, 4, 30), Some("EV_MSC MSC_SCAN (hidden)")),
-            // BTN_LEFT, SYN_REPORT, REL_X, MSC_TIMESTAMP
-            (input(1, 0x110, 1), None),
-            (input(0, 0, 0), None),
-            (input(2, 0, 30), None),
-            (input(4, 5, 30), None),
-        ] {
-            assert_eq!(without_key(hidden).as_deref(), text, "{hidden}");
-        }
-    }
 
     #[test]
     fn bytes_are_text_where_a_terminal_can_take_it() {

@@ -23,6 +23,7 @@ mod record;
 mod replay;
 mod row;
 mod script;
+mod secret;
 mod send;
 mod tell;
 #[cfg(feature = "top")]

@@ -12,6 +12,7 @@ use nix::sys::signal::{SigSet, Signal};
 
 use super::exit::{Exit, ENDING};
 use super::hex;
+use super::secret::{hide, SHOW_KEYS};
 use super::wallclock::WallClock;
 use super::watch::{duration, kinds, position};
 use crate::cli::printable::printable;
@@ -66,6 +67,9 @@ pub(super) struct Args {
     /// recording left half written is always cut off.
     #[arg(long)]
     repair: bool,
+
+    #[arg(long, help = SHOW_KEYS)]
+    show_keys: bool,
 
     /// Print one line once everything is armed: no event after it is missed.
     #[arg(long)]
@@ -140,6 +144,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         next,
         recorded: 0,
         lost: 0,
+        hidden: 0,
     };
     let result = record.run();
     let result = result.and_then(|exit| match args.sync {
@@ -152,8 +157,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         Ok(Exit::IdleTimeout) => "nothing came within the idle timeout".into(),
         Ok(_) => "count reached".into(),
     };
+    let hidden = match record.hidden {
+        0 => String::new(),
+        hidden => format!("; {hidden} keys and scan codes are hidden (see --show-keys)"),
+    };
     tell!(
-        "{file}: recorded {}, lost {} ({why}); {} events in all",
+        "{file}: recorded {}, lost {} ({why}); {} events in all{hidden}",
         record.recorded,
         record.lost,
         opened.events + record.recorded
@@ -223,6 +232,7 @@ struct Loop<'a> {
     next: u64,
     recorded: u64,
     lost: u64,
+    hidden: u64,
 }
 
 impl Loop<'_> {
@@ -292,13 +302,19 @@ impl Loop<'_> {
             (wanted - self.recorded).min(BATCH as u64) as usize
         });
         let events = match self.queue.read(&mut events[..most])? {
-            Filled::Records(count) => &events[..count],
+            Filled::Records(count) => &mut events[..count],
             Filled::Empty => return Ok(false),
             Filled::End => bail!(
                 "{} has ended: nobody can post to it any more",
                 self.queue.name()
             ),
         };
+        if !self.args.show_keys {
+            self.hidden += events
+                .iter_mut()
+                .filter_map(|event| hide(event).then_some(1))
+                .sum::<u64>();
+        }
         self.clock_changed |= self.wall.check();
         if std::mem::take(&mut self.clock_changed) {
             // From here on, times of events become dates in another way.

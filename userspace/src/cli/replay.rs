@@ -13,6 +13,7 @@ use evq::{Event, Options, Queue, StopSignals, Token, Watcher};
 use super::exit::{Exit, ENDING};
 use super::output::{Clock, Flushed, Output};
 use super::row::Row;
+use super::secret::SHOW_KEYS;
 use super::wallclock::WallClock;
 use super::Format;
 use crate::cli::tell::tell;
@@ -39,6 +40,9 @@ pub(super) struct Args {
     /// How to print.
     #[arg(long, value_enum, default_value = "text", conflicts_with = "into")]
     format: Format,
+
+    #[arg(long, help = SHOW_KEYS, conflicts_with = "into")]
+    show_keys: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,12 +84,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let reader = Reader::open(&args.file)?;
     let sink = match &args.into {
         Some(path) => Sink::Queue(Options::new().read(false).write(true).open(path)?),
-        None => Sink::Print(Output::new(
-            args.format.into(),
-            Clock::Monotonic,
-            false,
-            false,
-        )),
+        None => {
+            let mut output = Output::new(args.format.into(), Clock::Monotonic, false, false);
+            if !args.show_keys {
+                output.hide_keys();
+            }
+            Sink::Print(output)
+        }
     };
     let mut replay = Replay {
         stop,

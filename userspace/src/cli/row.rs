@@ -6,7 +6,8 @@ use evq::{Event, Source};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
-use super::describe::{describe, describe_bytes, describe_ticks, without_key};
+use super::describe::{describe, describe_bytes, describe_ticks};
+use super::secret::Secret;
 use super::{hex, json};
 
 /// One event. Absent fields do not apply: an input device has no sequence
@@ -27,6 +28,8 @@ pub(super) struct Row<'a> {
     pub(super) time: Option<String>,
     /// Which boot `time_ns` is of, if it is known.
     pub(super) boot_id: Option<String>,
+    /// What is not told.
+    pub(super) hidden: Option<Secret>,
 }
 
 impl Serialize for Row<'_> {
@@ -55,6 +58,9 @@ impl Serialize for Row<'_> {
         self.boot_id
             .as_ref()
             .map_or(Ok(()), |id| map.serialize_entry("boot_id", id))?;
+        if self.hidden.is_some() {
+            map.serialize_entry("hidden", &true)?;
+        }
         // What may exceed 2^53, which many readers of JSON round, once more as text.
         if let Some(seq) = self.seq {
             map.serialize_entry("seq_str", &seq.to_string())?;
@@ -127,12 +133,23 @@ impl<'a> Row<'a> {
 }
 
 impl Row<'_> {
-    /// Has the text tell that a key was pressed, but not which.
+    /// Has it tell that a key was pressed, but not which.
     pub(super) fn hide_key(&mut self) {
         // Only input events have a value.
-        if let (Some(type_), Some(code), Some(value)) = (self.type_, self.code, self.value) {
-            if let Some(text) = without_key(Input { type_, code, value }) {
-                self.text = text;
+        let (Some(type_), Some(code), Some(value)) = (self.type_, self.code, self.value) else {
+            return;
+        };
+        let input = Input { type_, code, value };
+        self.hidden = Secret::of(input);
+        let Some(secret) = self.hidden else {
+            return;
+        };
+        self.text = secret.text(input);
+        match secret {
+            Secret::Key => self.code = Some(0),
+            Secret::Scan => {
+                self.value = Some(0);
+                self.data = self.data.map(|_| &[0; size_of::<i32>()][..]);
             }
         }
     }

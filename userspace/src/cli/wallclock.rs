@@ -34,6 +34,7 @@ pub(super) struct WallClock {
     seen_ns: u64,
     /// Becomes readable when an offset has changed; only for the clock of this boot.
     changed: Option<TimerFd>,
+    /// Which boot of which machine, 32 hex digits.
     boot_id: Option<String>,
 }
 
@@ -121,11 +122,6 @@ impl WallClock {
     /// The date as programs read it: RFC 3339, UTC, nine decimals.
     pub(super) fn utc(&self, time_ns: u64) -> Option<String> {
         self.date(time_ns).map(utc)
-    }
-
-    /// Which boot of which machine, 32 hex digits.
-    pub(super) fn boot_id(&self) -> Option<&str> {
-        self.boot_id.as_deref()
     }
 
     /// Adds to a row what makes its time one of all machines and boots.
@@ -246,7 +242,7 @@ mod tests {
         assert!(!clock.check());
         let date = clock.date(stamp.monotonic_ns).unwrap();
         assert!((before..=after).contains(&date), "{before} {date} {after}");
-        assert_eq!(clock.boot_id().map(str::len), Some(32));
+        assert_eq!(clock.boot_id.as_deref().map(str::len), Some(32));
         // Another process, another reading: the same date.
         assert_eq!(WallClock::new().date(stamp.monotonic_ns), Some(date));
         assert!(clock.utc(0).unwrap().ends_with('Z'));
@@ -266,8 +262,11 @@ mod tests {
             clock.utc(5).as_deref(),
             Some("2023-11-14T22:13:20.000000005Z")
         );
-        assert_eq!(clock.boot_id(), Some("00000000000000000000000000000123"));
+        assert_eq!(
+            clock.boot_id.as_deref(),
+            Some("00000000000000000000000000000123")
+        );
         let unknown = WallClock::recorded(&Segment::unknown("/dev/evq", 1));
-        assert_eq!((unknown.utc(5), unknown.boot_id()), (None, None));
+        assert_eq!((unknown.utc(5), unknown.boot_id), (None, None));
     }
 }

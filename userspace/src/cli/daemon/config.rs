@@ -140,6 +140,8 @@ struct RuleTable {
     time_limit: Option<Spanned<String>>,
     append: Option<Spanned<PathBuf>>,
     log: Option<Spanned<bool>>,
+    #[serde(default)]
+    show_keys: bool,
 }
 
 /// One of them, or several.
@@ -299,6 +301,7 @@ impl RuleTable {
                 values: values.transpose()?,
             },
             action,
+            show_keys: self.show_keys,
         })
     }
 }

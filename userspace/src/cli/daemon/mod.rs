@@ -28,8 +28,9 @@ use config::Config;
 /// The file has rules: which events, and whether to run a program for each, to
 /// append it to a file or to log it. A program runs with the event in its
 /// environment (EVQ_DEVICE, EVQ_SEQ, EVQ_TIME_NS, EVQ_TIME, EVQ_BOOT_ID,
-/// EVQ_SOURCE, EVQ_TYPE, EVQ_CODE, EVQ_LOST, EVQ_DATA, EVQ_TEXT, EVQ_VALUE),
-/// never through a shell.
+/// EVQ_SOURCE, EVQ_TYPE, EVQ_CODE, EVQ_LOST, EVQ_DATA, EVQ_TEXT, EVQ_VALUE,
+/// EVQ_HIDDEN), never through a shell. Which keys of a keyboard are pressed is
+/// hidden unless a rule has show_keys = true or names a code.
 /// While as many programs run as may, or a file cannot be appended to, no more
 /// events are read: they wait in the queue, and what that cannot hold is
 /// counted as lost.

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use evq::input::{Input, Stamped};
-use evq::{Event, Source};
+use evq::Event;
 
-use crate::cli::describe::describe;
 use crate::cli::filter::Filter;
 use crate::cli::row::Row;
+use crate::cli::secret::Secret;
 use crate::cli::wallclock::WallClock;
 use crate::cli::{hex, json};
 
@@ -19,6 +19,8 @@ pub(super) struct Rule {
     pub(super) name: String,
     pub(super) wanted: Wanted,
     pub(super) action: Action,
+    /// Whether it gets to know which keys are pressed.
+    pub(super) show_keys: bool,
 }
 
 /// What an event has to be like; what is not said does not matter.
@@ -51,14 +53,6 @@ pub(super) enum Seen {
 }
 
 impl Seen {
-    /// Type and code.
-    fn numbers(&self) -> (u16, u16) {
-        match self {
-            Seen::Queue(event) => (event.type_, event.code),
-            Seen::Input(stamped) => (stamped.input.type_, stamped.input.code),
-        }
-    }
-
     fn input(&self) -> Option<Input> {
         match self {
             Seen::Queue(event) => Input::from_event(event),
@@ -66,66 +60,60 @@ impl Seen {
         }
     }
 
-    /// Who posted it, as `watch` prints it.
-    pub(super) fn source(&self, device: &str) -> String {
-        match self {
-            Seen::Queue(event) => Source::from(event.source).to_string(),
-            Seen::Input(_) => device.rsplit('/').next().unwrap_or(device).into(),
-        }
-    }
-
-    /// What it says, as `watch` prints it.
-    pub(super) fn text(&self) -> String {
-        match self {
-            Seen::Queue(event) => describe(event),
-            Seen::Input(stamped) => stamped.input.to_string(),
-        }
-    }
-
-    /// A line of JSON, as `watch` prints it.
-    pub(super) fn line(&self, device: &str, wall: &WallClock) -> String {
+    /// As `watch` prints it.
+    pub(super) fn row<'a>(&'a self, device: &'a str, rule: &Rule, wall: &WallClock) -> Row<'a> {
         let mut row = match self {
             Seen::Queue(event) => Row::event(device, event),
             Seen::Input(stamped) => Row::input(device, stamped),
         };
         wall.date_row(&mut row);
-        json::line(&row) + "\n"
+        // Who names a code knows which it is.
+        if !rule.show_keys && !rule.wanted.filter.names_codes() {
+            row.hide_key();
+        }
+        row
     }
 
-    /// `CLOCK_MONOTONIC` when it was posted, in nanoseconds.
-    pub(super) fn time_ns(&self) -> u64 {
-        match self {
-            Seen::Queue(event) => event.time_ns,
-            Seen::Input(stamped) => stamped.time_ns,
-        }
+    /// A line of JSON.
+    pub(super) fn line(&self, device: &str, rule: &Rule, wall: &WallClock) -> String {
+        json::line(&self.row(device, rule, wall)) + "\n"
     }
 
-    /// For the environment of a program.
-    pub(super) fn variables(&self, device: &str, wall: &WallClock) -> Vec<(&'static str, String)> {
-        let (type_, code) = self.numbers();
-        let mut variables = vec![
-            ("EVQ_DEVICE", device.to_owned()),
-            ("EVQ_SOURCE", self.source(device)),
-            ("EVQ_TYPE", type_.to_string()),
-            ("EVQ_CODE", code.to_string()),
-            ("EVQ_TEXT", self.text()),
-        ];
-        if let Seen::Queue(event) = self {
-            variables.push(("EVQ_SEQ", event.seq.to_string()));
-            variables.push(("EVQ_LOST", event.lost.to_string()));
-            variables.push(("EVQ_DATA", hex::encode(event.payload())));
-        }
-        variables.push(("EVQ_TIME_NS", self.time_ns().to_string()));
-        if let Some(time) = wall.utc(self.time_ns()) {
-            variables.push(("EVQ_TIME", time));
-        }
-        if let Some(boot_id) = wall.boot_id() {
-            variables.push(("EVQ_BOOT_ID", boot_id.to_owned()));
-        }
-        if let Some(input) = self.input() {
-            variables.push(("EVQ_VALUE", input.value.to_string()));
-        }
-        variables
+    /// For the environment of a program. What is hidden is not there.
+    pub(super) fn variables(
+        &self,
+        device: &str,
+        rule: &Rule,
+        wall: &WallClock,
+    ) -> Vec<(&'static str, String)> {
+        let row = self.row(device, rule, wall);
+        let (key, scan) = (
+            row.hidden == Some(Secret::Key),
+            row.hidden == Some(Secret::Scan),
+        );
+        let number = |number: Option<u16>| number.map(|number| number.to_string());
+        let queue = row.seq.is_some();
+        [
+            ("EVQ_DEVICE", Some(device.to_owned())),
+            ("EVQ_SEQ", row.seq.map(|seq| seq.to_string())),
+            ("EVQ_TIME_NS", Some(row.time_ns.to_string())),
+            ("EVQ_TIME", row.time),
+            ("EVQ_BOOT_ID", row.boot_id),
+            ("EVQ_SOURCE", Some(row.source)),
+            ("EVQ_TYPE", number(row.type_)),
+            ("EVQ_CODE", number(row.code).filter(|_| !key)),
+            ("EVQ_LOST", queue.then(|| row.lost.to_string())),
+            ("EVQ_DATA", row.data.filter(|_| !scan).map(hex::encode)),
+            ("EVQ_TEXT", Some(row.text)),
+            (
+                "EVQ_VALUE",
+                row.value.filter(|_| !scan).map(|value| value.to_string()),
+            ),
+            ("EVQ_HIDDEN", row.hidden.map(|_| "1".to_owned())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
     }
 }
 

@@ -473,7 +473,7 @@ impl Doing {
                 match self.hooks.start(
                     &rule.name,
                     argv,
-                    &seen.variables(device, &self.wall),
+                    &seen.variables(device, rule, &self.wall),
                     *time_limit,
                 ) {
                     Ok(pid) => {
@@ -495,7 +495,7 @@ impl Doing {
                 if self.retry.is_some() {
                     return Done::Blocked;
                 }
-                let line = seen.line(device, &self.wall);
+                let line = seen.line(device, rule, &self.wall);
                 if let Err(error) = self.files.append(path, &line) {
                     self.metrics.append_failures.get_or_create(&label).inc();
                     error!(
@@ -509,28 +509,18 @@ impl Doing {
                 }
             }
             Action::Log => {
-                let (source, text) = (seen.source(device), seen.text());
-                let time = self.wall.utc(seen.time_ns());
-                match seen {
-                    Seen::Queue(event) => info!(
-                        rule = rule.name,
-                        device,
-                        seq = event.seq,
-                        time_ns = event.time_ns,
-                        time,
-                        source,
-                        lost = event.lost,
-                        "{text}"
-                    ),
-                    Seen::Input(stamped) => info!(
-                        rule = rule.name,
-                        device,
-                        time_ns = stamped.time_ns,
-                        time,
-                        source,
-                        "{text}"
-                    ),
-                }
+                let row = seen.row(device, rule, &self.wall);
+                info!(
+                    rule = rule.name,
+                    device,
+                    seq = row.seq,
+                    time_ns = row.time_ns,
+                    time = row.time,
+                    source = row.source,
+                    lost = row.seq.map(|_| row.lost),
+                    "{}",
+                    row.text
+                );
             }
         }
         self.metrics.matched.get_or_create(&label).inc();

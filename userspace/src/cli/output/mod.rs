@@ -88,10 +88,9 @@ impl Output {
         }
     }
 
-    /// Lines for people do not tell which keys are pressed. Those for programs
-    /// do.
+    /// Has no line tell which keys are pressed.
     pub(super) fn hide_keys(&mut self) {
-        self.hide_keys = self.style == Style::Text;
+        self.hide_keys = true;
     }
 
     /// The line that says that everything is armed. It comes first; among values

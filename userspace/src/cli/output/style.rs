@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use crate::cli::printable::printable;
 use crate::cli::row::Row;
+use crate::cli::secret::Secret;
 use crate::cli::{hex, json, Format};
 
 /// How to print.
@@ -165,6 +166,8 @@ fn value(field: Field, row: &Row<'_>, time: &str) -> Option<String> {
         Field::Time => time.trim_start().into(),
         Field::Source => printable(&row.source).into(),
         Field::Type => row.type_?.to_string(),
+        Field::Code if row.hidden == Some(Secret::Key) => return None,
+        Field::Value | Field::Data if row.hidden == Some(Secret::Scan) => return None,
         Field::Code => row.code?.to_string(),
         Field::Lost => row.lost.to_string(),
         Field::Value => row.value?.to_string(),

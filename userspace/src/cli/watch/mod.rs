@@ -19,6 +19,7 @@ use super::exit::{Exit, STEERING};
 use super::filter::Filter;
 use super::hex;
 use super::output::{Clock, Output, Style};
+use super::secret::SHOW_KEYS;
 use hotplug::Hotplug;
 use session::{Limits, Session};
 use source::Spec;
@@ -95,9 +96,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Style,
 
-    /// Print which keys of a keyboard are pressed in text, too: what is typed may
-    /// be a password. The other formats, and --code, always show them.
-    #[arg(long)]
+    #[arg(long, help = SHOW_KEYS)]
     show_keys: bool,
 
     /// How to print times (JSON always has CLOCK_MONOTONIC, and the date in UTC).
