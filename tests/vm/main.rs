@@ -44,6 +44,7 @@ mod retire;
 mod select;
 mod share;
 mod sources;
+mod start;
 mod storm;
 mod storm_via;
 mod storms;

@@ -16,6 +16,15 @@ pub(super) fn encode(bytes: &[u8]) -> String {
         })
 }
 
+/// Bytes as a hex dump has them beside the digits: a dot for what is not printable.
+pub(super) fn ascii(bytes: &[u8]) -> String {
+    let printable = |byte: &u8| match byte {
+        b' '..=b'~' => char::from(*byte),
+        _ => '.',
+    };
+    bytes.iter().map(printable).collect()
+}
+
 /// What is wrong with a text, and where in it (in characters, from 0).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Wrong {
@@ -95,12 +104,13 @@ pub(super) fn at_least<const LEAST: u64>(text: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{at_least, decode, encode, number, unsigned};
+    use super::{ascii, at_least, decode, encode, number, unsigned};
 
     #[test]
     fn payloads_go_both_ways() {
         assert_eq!(decode("00fFa5").unwrap(), [0x00, 0xff, 0xa5]);
         assert_eq!(encode(&[0x00, 0xff, 0xa5]), "00ffa5");
+        assert_eq!(ascii(b"ding\x1b dong~\x7f\xff"), "ding. dong~..");
         assert!(decode("").unwrap().is_empty());
         assert_eq!(decode(&"00".repeat(32)).unwrap().len(), 32);
     }

@@ -25,6 +25,7 @@ mod row;
 mod script;
 mod secret;
 mod send;
+mod start;
 mod tell;
 #[cfg(feature = "top")]
 mod top;

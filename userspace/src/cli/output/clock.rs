@@ -15,6 +15,8 @@ pub(in crate::cli) enum Clock {
     Monotonic,
     /// Seconds since the first event that is printed.
     Relative,
+    /// Seconds since the event that was printed before.
+    Delta,
     /// Date and time, UTC.
     Utc,
     /// Date and time, local.
@@ -26,6 +28,7 @@ pub(in crate::cli) enum Clock {
 pub(super) struct Times {
     clock: Clock,
     first_ns: Option<u64>,
+    last_ns: Option<u64>,
     zone: TimeZone,
 }
 
@@ -38,6 +41,7 @@ impl Times {
         Times {
             clock,
             first_ns: None,
+            last_ns: None,
             zone,
         }
     }
@@ -45,10 +49,12 @@ impl Times {
     /// The time of an event. Dates are those of `wall`.
     pub(super) fn print(&mut self, time_ns: u64, wall: &WallClock) -> String {
         let first_ns = *self.first_ns.get_or_insert(time_ns);
+        let last_ns = self.last_ns.replace(time_ns).unwrap_or(time_ns);
         match self.clock {
             Clock::Monotonic => seconds(i128::from(time_ns)),
             // Sources are not read in the order of their times.
             Clock::Relative => seconds(i128::from(time_ns) - i128::from(first_ns)),
+            Clock::Delta => seconds(i128::from(time_ns) - i128::from(last_ns)),
             Clock::Utc => date(wall.date(time_ns), time_ns, wallclock::utc),
             Clock::Local => date(wall.date(time_ns), time_ns, |date| {
                 let date = date.to_zoned(self.zone.clone());
@@ -83,6 +89,18 @@ mod tests {
         assert_eq!(print(5_000_000_001), "    0.000000000");
         assert_eq!(print(6_500_000_001), "    1.500000000");
         assert_eq!(print(5_000_000_000), "   -0.000000001");
+    }
+
+    #[test]
+    fn deltas_are_to_the_event_before() {
+        let wall = WallClock::default();
+        let mut times = Times::new(Clock::Delta);
+        let mut print = |time_ns| times.print(time_ns, &wall);
+        assert_eq!(print(5_000_000_001), "    0.000000000");
+        assert_eq!(print(6_500_000_001), "    1.500000000");
+        assert_eq!(print(6_500_000_003), "    0.000000002");
+        // Sources are not read in the order of their times.
+        assert_eq!(print(6_500_000_001), "   -0.000000002");
     }
 
     #[test]

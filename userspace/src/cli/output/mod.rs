@@ -59,6 +59,7 @@ pub(super) struct Output {
     show_device: bool,
     quiet: bool,
     hide_keys: bool,
+    ascii: bool,
     lines: String,
 }
 
@@ -73,7 +74,9 @@ impl Output {
     pub(super) fn new(style: Style, clock: Clock, show_device: bool, quiet: bool) -> Output {
         // Others have no dates.
         let wall = match (&style, clock) {
-            (Style::Text, Clock::Monotonic | Clock::Relative) => WallClock::default(),
+            (Style::Text, Clock::Monotonic | Clock::Relative | Clock::Delta) => {
+                WallClock::default()
+            }
             _ => WallClock::new(),
         };
         Output {
@@ -84,6 +87,7 @@ impl Output {
             show_device,
             quiet,
             hide_keys: false,
+            ascii: false,
             lines: String::new(),
         }
     }
@@ -91,6 +95,11 @@ impl Output {
     /// Has no line tell which keys are pressed.
     pub(super) fn hide_keys(&mut self) {
         self.hide_keys = true;
+    }
+
+    /// Has text show payloads in ASCII beside the hex.
+    pub(super) fn show_ascii(&mut self) {
+        self.ascii = true;
     }
 
     /// The line that says that everything is armed. It comes first; among values
@@ -141,7 +150,10 @@ impl Output {
         } else {
             String::new()
         };
-        let lines = style::lines(&self.style, &row, &time, &prefix);
+        let mut lines = style::lines(&self.style, &row, &time, &prefix);
+        if self.ascii && self.style == Style::Text {
+            style::add_ascii(&mut lines, &row);
+        }
         self.line(&lines);
     }
 

@@ -42,7 +42,11 @@ pub(in crate::cli) enum Field {
     Text,
     Utc,
     BootId,
+    Ascii,
 }
+
+/// Only in lines of the user's: what CSV has in another form.
+const ASCII: (char, &str, Field) = ('a', "ascii", Field::Ascii);
 
 /// The fields in the order of CSV: letter, title.
 const FIELDS: [(char, &str, Field); 12] = [
@@ -97,9 +101,11 @@ fn template(text: &str) -> Result<Vec<Part>, String> {
             literal.push('%');
             continue;
         }
-        let Some((.., field)) = FIELDS.iter().find(|(letter, ..)| Some(*letter) == name) else {
+        let mut fields = FIELDS.iter().chain([&ASCII]);
+        let Some((.., field)) = fields.find(|(letter, ..)| Some(*letter) == name) else {
             let known: Vec<_> = FIELDS
                 .iter()
+                .chain([&ASCII])
                 .map(|(letter, title, _)| format!("%{letter} {title}"))
                 .collect();
             return Err(format!(
@@ -159,6 +165,17 @@ fn text(row: &Row<'_>, time: &str, prefix: &str) -> String {
     }
 }
 
+/// Adds the payload in ASCII to a line that has it in hex.
+pub(super) fn add_ascii(line: &mut String, row: &Row<'_>) {
+    let data = row.data.unwrap_or_default();
+    if !data.is_empty() && row.text.ends_with(&hex::encode(data)) {
+        // Aligned for up to 16 bytes of types and codes with few digits.
+        let width = 20 + 2 * 16;
+        let pad = width.max(row.text.len()) - row.text.len();
+        line.push_str(&format!("{:pad$}  |{}|", "", hex::ascii(data)));
+    }
+}
+
 fn value(field: Field, row: &Row<'_>, time: &str) -> Option<String> {
     Some(match field {
         Field::Device => printable(row.device).into(),
@@ -173,6 +190,8 @@ fn value(field: Field, row: &Row<'_>, time: &str) -> Option<String> {
         Field::Value => row.value?.to_string(),
         Field::Data => hex::encode(row.data?),
         Field::Text => row.text.clone(),
+        Field::Ascii if row.hidden == Some(Secret::Scan) => return None,
+        Field::Ascii => hex::ascii(row.data?),
         Field::Utc => row.time.clone()?,
         Field::BootId => row.boot_id.clone()?,
     })
@@ -214,6 +233,27 @@ mod tests {
         );
         let row = Row::bytes("/run/fifo", 1, b"hi\n");
         assert_eq!(print("%n %T %d [%x]", &row), "- - 68690a [hi]");
+    }
+
+    #[test]
+    fn ascii_is_beside_the_hex() {
+        let event = Event::new(7, 3, b"ding dong").unwrap();
+        let row = Row::event("/dev/evq", &event);
+        assert_eq!(print("%a", &row), "ding dong");
+        let with_ascii = |row: &Row<'_>| {
+            let mut line = print("text", row);
+            add_ascii(&mut line, row);
+            line
+        };
+        let line = with_ascii(&row);
+        let text = "type 7 code 3 data 64696e6720646f6e67";
+        assert!(line.ends_with(&format!("{text:52}  |ding dong|")), "{line}");
+        // What is in words already, and what has no payload.
+        assert!(with_ascii(&Row::event("/dev/evq", &self::event())).ends_with(" press"));
+        let empty = Event::new(7, 3, &[]).unwrap();
+        assert!(with_ascii(&Row::event("/dev/evq", &empty)).ends_with(" code 3"));
+        let bytes = Row::bytes("x", 1, b"\0hi");
+        assert!(with_ascii(&bytes).ends_with("|.hi|"));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::filter::Filter;
 use super::hex;
 use super::output::{Clock, Output, Style};
 use super::secret::SHOW_KEYS;
+use super::start::{Since, Start};
 use hotplug::Hotplug;
 use session::{Limits, Session};
 use source::Spec;
@@ -88,9 +89,20 @@ pub(super) struct Args {
     #[arg(long, value_name = "POSITION", value_parser = position)]
     from: Option<Position>,
 
+    /// Start in a queue with the last N events that the filters let through, as far
+    /// as it still holds them.
+    #[arg(long, value_name = "N", value_parser = hex::at_least::<1>, conflicts_with = "from")]
+    last: Option<u64>,
+
+    /// Start in a queue with the first event since TIME, if it still holds it: how
+    /// long ago (90s, 5m), or a date, such as 2026-11-21T12:34:56Z in UTC, or
+    /// '2026-11-21 12:34' or 12:34 in local time.
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["from", "last"])]
+    since: Option<Since>,
+
     /// How to print: text, json (docs/event.schema.json), csv, or a line with
     /// fields: %n number, %t time, %s source, %T type, %c code, %x what it says,
-    /// %d its data in hex, %v the value of an input event, %l how many were lost
+    /// %d its data in hex, %a in ASCII, %v the value of an input event, %l how many were lost
     /// before it, %D the device, %u the date in UTC and %b the id of the boot, by
     /// which times of several boots are told apart, %% a %.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -104,6 +116,10 @@ pub(super) struct Args {
     /// is: if the clock was set or the machine suspended since, they are off by that.
     #[arg(long, value_enum, default_value = "monotonic")]
     time: Clock,
+
+    /// Print the payload in ASCII as well, where text has it in hex.
+    #[arg(long, short)]
+    ascii: bool,
 
     /// Print no events, only the banner and the summary.
     #[arg(long, short)]
@@ -148,6 +164,13 @@ pub(super) fn position(text: &str) -> Result<Position, String> {
 }
 
 impl Args {
+    /// Where to start in queues.
+    fn start(&self) -> Option<Start> {
+        let start = self.from.map(Start::At);
+        let start = start.or_else(|| self.last.map(Start::Last));
+        start.or_else(|| self.since.map(Start::Since))
+    }
+
     /// What to watch, in the order in which it is armed.
     fn specs(&self) -> Vec<Spec> {
         let mut specs: Vec<Spec> = self.devices.iter().map(|path| Spec::of(path)).collect();
@@ -180,6 +203,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     if !args.show_keys && !args.filter.names_codes() {
         output.hide_keys();
     }
+    if args.ascii {
+        output.show_ascii();
+    }
     let limits = Limits {
         events: args.num_events,
         idle: args.idle_timeout,
@@ -189,7 +215,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let hotplug = args.wait.then(Hotplug::new).transpose()?;
     let mut session = Session::new(signals, watcher, hotplug, output, limits)?;
     for spec in specs {
-        session.add(spec, args.from, args.filter.clone())?;
+        session.add(spec, args.start(), args.filter.clone())?;
     }
     if args.banner {
         session.banner()?;

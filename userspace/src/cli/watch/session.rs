@@ -7,7 +7,7 @@ use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use evq::{AnySource, Position, StopSignals, Token, Watcher};
+use evq::{AnySource, StopSignals, Token, Watcher};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
@@ -19,6 +19,7 @@ use crate::cli::exit::Exit;
 use crate::cli::filter::Filter;
 use crate::cli::is_absent;
 use crate::cli::output::{Flushed, Output};
+use crate::cli::start::Start;
 use crate::cli::tell::tell;
 
 /// Reads of one source before the others get their turn.
@@ -102,7 +103,7 @@ impl Session {
     pub(super) fn add(
         &mut self,
         spec: Spec,
-        from: Option<Position>,
+        from: Option<Start>,
         filter: Filter,
     ) -> anyhow::Result<()> {
         let hotplug = self.hotplug.as_ref().map(|(hotplug, _)| hotplug);
