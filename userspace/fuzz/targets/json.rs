@@ -3,6 +3,11 @@
 //! understood as the same.
 #![no_main]
 
+/// What decoder files make of events is written, and not read.
+mod decode {
+    #[derive(Debug, serde::Serialize)]
+    pub(super) struct Decoded;
+}
 #[path = "../../src/cli/describe.rs"]
 mod describe;
 #[path = "../../src/cli/hex.rs"]

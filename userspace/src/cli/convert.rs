@@ -11,6 +11,7 @@ use evq::recording::{Item, Reader, Segment, Writer, MAGIC};
 use evq::Event;
 use jiff::Timestamp;
 
+use super::decode::Decoders;
 use super::exit::Exit;
 use super::json::{self, EventLine, Line};
 use super::row::Row;
@@ -44,9 +45,21 @@ pub(super) struct Args {
 
     #[arg(long, help = SHOW_KEYS)]
     show_keys: bool,
+
+    /// Say what events mean as this decoder file has it (TOML, docs/decoders.md); may
+    /// be repeated. Files in /usr/share/evq/decoders are taken as well.
+    #[arg(long, value_name = "FILE")]
+    decode: Vec<PathBuf>,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let decoders = match Decoders::load(&args.decode) {
+        Ok(decoders) => decoders,
+        Err(bad) => {
+            tell!("{bad}");
+            return Ok(Exit::BadInput);
+        }
+    };
     let name = if is_dash(&args.from) {
         "standard input".to_owned()
     } else {
@@ -68,7 +81,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             true => PRINTING.to_owned(),
             false => format!("cannot write to {}", args.to.display()),
         };
-        match to_json(reader, args.show_keys, &mut sink(&args.to)?).with_context(writing)? {
+        match to_json(reader, args.show_keys, &decoders, &mut sink(&args.to)?)
+            .with_context(writing)?
+        {
             None => Ok(Exit::Done),
             Some(error) => Err(error.into()),
         }
@@ -109,6 +124,7 @@ fn sink(path: &Path) -> anyhow::Result<BufWriter<Box<dyn Write>>> {
 fn to_json(
     reader: impl Iterator<Item = evq::recording::Result<Item>>,
     show_keys: bool,
+    decoders: &Decoders,
     to: &mut impl Write,
 ) -> io::Result<Option<evq::recording::Error>> {
     let (mut device, mut wall, mut end) = (String::new(), WallClock::default(), None);
@@ -126,6 +142,7 @@ fn to_json(
                 if !show_keys {
                     row.hide_key();
                 }
+                decoders.apply(&mut row);
                 json::line(&row)
             }
             Err(error) => {

@@ -6,6 +6,7 @@ mod bench;
 mod convert;
 #[cfg(feature = "daemon")]
 mod daemon;
+mod decode;
 mod describe;
 mod doctor;
 mod exit;

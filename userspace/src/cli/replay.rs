@@ -10,6 +10,7 @@ use evq::recording::{Item, Reader, Segment};
 use evq::via::Kind;
 use evq::{Event, Options, Queue, StopSignals, Token, Watcher};
 
+use super::decode::Decoders;
 use super::exit::{Exit, ENDING};
 use super::output::{Clock, Flushed, Output};
 use super::row::Row;
@@ -40,6 +41,11 @@ pub(super) struct Args {
     /// How to print.
     #[arg(long, value_enum, default_value = "text", conflicts_with = "into")]
     format: Format,
+
+    /// Say what events mean as this decoder file has it (TOML, docs/decoders.md); may
+    /// be repeated. Files in /usr/share/evq/decoders are taken as well.
+    #[arg(long, value_name = "FILE")]
+    decode: Vec<PathBuf>,
 
     #[arg(long, help = SHOW_KEYS, conflicts_with = "into")]
     show_keys: bool,
@@ -77,6 +83,13 @@ impl Speed {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let decoders = match Decoders::load(&args.decode) {
+        Ok(decoders) => decoders,
+        Err(bad) => {
+            tell!("{bad}");
+            return Ok(Exit::BadInput);
+        }
+    };
     // From here on a signal ends this between two events, with the count told.
     let stop = StopSignals::new(&ENDING)?;
     let mut watcher = Watcher::new(Kind::Poll)?;
@@ -89,6 +102,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             if !args.show_keys {
                 output.hide_keys();
             }
+            output.decode(decoders);
             Sink::Print(output)
         }
     };

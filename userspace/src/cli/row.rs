@@ -6,6 +6,7 @@ use evq::{Event, Source};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
+use super::decode::Decoded;
 use super::describe::{describe, describe_bytes, describe_ticks};
 use super::secret::Secret;
 use super::{hex, json};
@@ -30,6 +31,10 @@ pub(super) struct Row<'a> {
     pub(super) boot_id: Option<String>,
     /// What is not told.
     pub(super) hidden: Option<Secret>,
+    /// Who posted it, of a queue's event.
+    pub(super) origin: Option<Source>,
+    /// What a decoder file makes of it.
+    pub(super) decoded: Option<Decoded>,
 }
 
 impl Serialize for Row<'_> {
@@ -58,6 +63,9 @@ impl Serialize for Row<'_> {
         self.boot_id
             .as_ref()
             .map_or(Ok(()), |id| map.serialize_entry("boot_id", id))?;
+        if let Some(decoded) = &self.decoded {
+            map.serialize_entry("decoded", decoded)?;
+        }
         if self.hidden.is_some() {
             map.serialize_entry("hidden", &true)?;
         }
@@ -88,6 +96,7 @@ impl<'a> Row<'a> {
             value: Input::from_event(event).map(|input| input.value),
             data: Some(event.payload()),
             text: describe(event),
+            origin: Some(Source::from(event.source)),
             ..Row::default()
         }
     }

@@ -15,17 +15,20 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::rule::{Action, Rule, Wanted};
+use crate::cli::decode::Decoders;
 use crate::cli::filter::Filter;
 use crate::cli::watch::position;
 use crate::cli::whose::SourceWanted;
 
 /// What a file says.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Config {
     pub(super) devices: Vec<Device>,
     pub(super) rules: Vec<Rule>,
     pub(super) hooks: Limits,
     pub(super) metrics: Option<Listen>,
+    /// What events mean.
+    pub(super) decoders: Decoders,
 }
 
 /// A device to watch.
@@ -96,6 +99,8 @@ type Wrong = (Option<Range<usize>>, String);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileTable {
+    #[serde(default)]
+    decode: Vec<Spanned<PathBuf>>,
     #[serde(default, rename = "device")]
     devices: Vec<DeviceTable>,
     #[serde(default, rename = "rule")]
@@ -251,6 +256,7 @@ impl Config {
             rules,
             hooks,
             metrics: file.metrics.map(listen).transpose()?,
+            decoders: decoders(file.decode)?,
         })
     }
 }
@@ -385,6 +391,16 @@ fn some<T>(list: Spanned<Vec<T>>) -> Result<Vec<T>, Wrong> {
         );
     }
     Ok(list.into_inner())
+}
+
+/// All of them are read now: a reload reads them again.
+fn decoders(files: Vec<Spanned<PathBuf>>) -> Result<Decoders, Wrong> {
+    let whole = files.first().map(Spanned::span);
+    if let Some(file) = files.iter().find(|file| !is_whole(file.get_ref())) {
+        return wrong(&file.span(), "give the whole path of a decoder file");
+    }
+    let paths: Vec<_> = files.into_iter().map(Spanned::into_inner).collect();
+    Decoders::load(&paths).map_err(|bad| (whole, bad.to_string()))
 }
 
 /// Whether a path could be opened, from wherever.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use evq::input::{Input, Stamped};
 use evq::Event;
 
+use crate::cli::decode::{Decoded, Decoders};
 use crate::cli::filter::Filter;
 use crate::cli::row::Row;
 use crate::cli::secret::Secret;
@@ -45,6 +46,13 @@ pub(super) enum Action {
     Log,
 }
 
+/// What is known of all events.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) wall: WallClock,
+    pub(super) decoders: Decoders,
+}
+
 /// An event of a queue or of an input device.
 #[derive(Clone, Debug)]
 pub(super) enum Seen {
@@ -61,12 +69,13 @@ impl Seen {
     }
 
     /// As `watch` prints it.
-    pub(super) fn row<'a>(&'a self, device: &'a str, rule: &Rule, wall: &WallClock) -> Row<'a> {
+    pub(super) fn row<'a>(&'a self, device: &'a str, rule: &Rule, known: &Known) -> Row<'a> {
         let mut row = match self {
             Seen::Queue(event) => Row::event(device, event),
             Seen::Input(stamped) => Row::input(device, stamped),
         };
-        wall.date_row(&mut row);
+        known.wall.date_row(&mut row);
+        known.decoders.apply(&mut row);
         // Who names a code knows which it is.
         if !rule.show_keys && !rule.wanted.filter.names_codes() {
             row.hide_key();
@@ -75,8 +84,8 @@ impl Seen {
     }
 
     /// A line of JSON.
-    pub(super) fn line(&self, device: &str, rule: &Rule, wall: &WallClock) -> String {
-        json::line(&self.row(device, rule, wall)) + "\n"
+    pub(super) fn line(&self, device: &str, rule: &Rule, known: &Known) -> String {
+        json::line(&self.row(device, rule, known)) + "\n"
     }
 
     /// For the environment of a program. What is hidden is not there.
@@ -84,9 +93,17 @@ impl Seen {
         &self,
         device: &str,
         rule: &Rule,
-        wall: &WallClock,
-    ) -> Vec<(&'static str, String)> {
-        let row = self.row(device, rule, wall);
+        known: &Known,
+    ) -> Vec<(String, String)> {
+        let row = self.row(device, rule, known);
+        let fields = row.decoded.iter().flat_map(Decoded::fields);
+        let fields: Vec<_> = fields
+            .map(|(name, value)| {
+                let name = name.to_ascii_uppercase().replace(['-', '.'], "_");
+                // As C strings, variables end with a NUL.
+                (format!("EVQ_FIELD_{name}"), value.replace('\0', ""))
+            })
+            .collect();
         let (key, scan) = (
             row.hidden == Some(Secret::Key),
             row.hidden == Some(Secret::Scan),
@@ -112,7 +129,8 @@ impl Seen {
             ("EVQ_HIDDEN", row.hidden.map(|_| "1".to_owned())),
         ]
         .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .chain(fields)
         .collect()
     }
 }

@@ -16,7 +16,7 @@ use super::device::{Came, Open, State, Watched};
 use super::hook::Hooks;
 use super::http::Server;
 use super::metrics::{ByDevice, ByRule, Metrics};
-use super::rule::{Action, Rule, Seen};
+use super::rule::{Action, Known, Rule, Seen};
 use super::service::{self, Kept};
 use crate::cli::exit::{Exit, STEERING};
 use crate::cli::wallclock::WallClock;
@@ -56,7 +56,10 @@ pub(super) fn run(path: &Path, via: Kind, config: Config) -> anyhow::Result<Exit
         clock_token,
         devices,
         doing: Doing {
-            wall,
+            known: Known {
+                wall,
+                decoders: config.decoders,
+            },
             hooks: Hooks::new(config.hooks.grace),
             most: config.hooks.running,
             files: super::append::Files::default(),
@@ -97,7 +100,7 @@ struct Daemon {
 
 /// What rules do.
 struct Doing {
-    wall: WallClock,
+    known: Known,
     hooks: Hooks,
     /// Hooks that may run at the same time.
     most: usize,
@@ -128,7 +131,7 @@ impl Daemon {
                 }
             }
             if self.clock_token.is_some_and(|token| ready.contains(&token)) {
-                self.doing.wall.check();
+                self.doing.known.wall.check();
             }
             self.reap();
             self.doing.hooks.enforce(now);
@@ -259,7 +262,7 @@ impl Daemon {
             }
             reads -= 1;
             let came = open.read()?;
-            self.doing.wall.check();
+            self.doing.known.wall.check();
             match came {
                 Came::Events {
                     count,
@@ -391,6 +394,7 @@ impl Daemon {
             }
         }
         self.rules = config.rules.into();
+        self.doing.known.decoders = config.decoders;
         self.limits = config.hooks;
         self.doing.hooks.set_grace(config.hooks.grace);
         self.doing.most = config.hooks.running;
@@ -473,7 +477,7 @@ impl Doing {
                 match self.hooks.start(
                     &rule.name,
                     argv,
-                    &seen.variables(device, rule, &self.wall),
+                    &seen.variables(device, rule, &self.known),
                     *time_limit,
                 ) {
                     Ok(pid) => {
@@ -495,7 +499,7 @@ impl Doing {
                 if self.retry.is_some() {
                     return Done::Blocked;
                 }
-                let line = seen.line(device, rule, &self.wall);
+                let line = seen.line(device, rule, &self.known);
                 if let Err(error) = self.files.append(path, &line) {
                     self.metrics.append_failures.get_or_create(&label).inc();
                     error!(
@@ -509,7 +513,7 @@ impl Doing {
                 }
             }
             Action::Log => {
-                let row = seen.row(device, rule, &self.wall);
+                let row = seen.row(device, rule, &self.known);
                 info!(
                     rule = rule.name,
                     device,

@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use serde::Serialize;
 
+use super::decode::Decoders;
 use super::json;
 use super::printable::printable;
 use super::row::Row;
@@ -54,6 +55,7 @@ pub(super) struct Output {
     style: Style,
     times: Times,
     wall: WallClock,
+    decoders: Decoders,
     /// Whether the next row is the first of those that were read together.
     first_row: bool,
     show_device: bool,
@@ -83,6 +85,7 @@ impl Output {
             style,
             times: Times::new(clock),
             wall,
+            decoders: Decoders::default(),
             first_row: true,
             show_device,
             quiet,
@@ -95,6 +98,11 @@ impl Output {
     /// Has no line tell which keys are pressed.
     pub(super) fn hide_keys(&mut self) {
         self.hide_keys = true;
+    }
+
+    /// Has events decoded.
+    pub(super) fn decode(&mut self, decoders: Decoders) {
+        self.decoders = decoders;
     }
 
     /// Has text show payloads in ASCII beside the hex.
@@ -138,6 +146,7 @@ impl Output {
         if self.hide_keys {
             row.hide_key();
         }
+        self.decoders.apply(&mut row);
         if std::mem::take(&mut self.first_row) {
             self.wall.check();
         }

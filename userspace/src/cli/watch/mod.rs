@@ -15,12 +15,14 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use evq::via::Kind;
 use evq::{device, Position, StopSignals, Watcher};
 
+use super::decode::Decoders;
 use super::exit::{Exit, STEERING};
 use super::filter::Filter;
 use super::hex;
 use super::output::{Clock, Output, Style};
 use super::secret::SHOW_KEYS;
 use super::start::{Since, Start};
+use super::tell::tell;
 use hotplug::Hotplug;
 use session::{Limits, Session};
 use source::Spec;
@@ -117,6 +119,11 @@ pub(super) struct Args {
     #[arg(long, value_enum, default_value = "monotonic")]
     time: Clock,
 
+    /// Say what events mean as this decoder file has it (TOML, docs/decoders.md); may
+    /// be repeated. Files in /usr/share/evq/decoders are taken as well.
+    #[arg(long, value_name = "FILE")]
+    decode: Vec<PathBuf>,
+
     /// Print the payload in ASCII as well, where text has it in hex.
     #[arg(long, short)]
     ascii: bool,
@@ -183,6 +190,13 @@ impl Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let decoders = match Decoders::load(&args.decode) {
+        Ok(decoders) => decoders,
+        Err(bad) => {
+            tell!("{bad}");
+            return Ok(Exit::BadInput);
+        }
+    };
     // Before anything else: from here on, a signal is a matter of the loop.
     let signals = StopSignals::new(&STEERING)?;
     let watcher = Watcher::new(args.via)?;
@@ -203,6 +217,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     if !args.show_keys && !args.filter.names_codes() {
         output.hide_keys();
     }
+    output.decode(decoders);
     if args.ascii {
         output.show_ascii();
     }
