@@ -14,7 +14,6 @@ mod describe;
 #[expect(dead_code, reason = "only what JSON has of it")]
 mod hex;
 #[path = "../../src/cli/json.rs"]
-#[expect(dead_code, reason = "only what convert has of it")]
 mod json;
 #[path = "../../src/cli/secret.rs"]
 #[expect(dead_code, reason = "only what JSON has of it")]

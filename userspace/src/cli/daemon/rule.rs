@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which events a rule is for, and what it does with them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,6 +31,9 @@ pub(super) struct Wanted {
     pub(super) device: Option<PathBuf>,
     pub(super) filter: Filter,
     pub(super) values: Option<Vec<i32>>,
+    /// What a decoder file calls it, and what its fields say.
+    pub(super) event: Option<String>,
+    pub(super) fields: BTreeMap<String, String>,
 }
 
 /// What is done.
@@ -137,7 +141,7 @@ impl Seen {
 
 impl Wanted {
     /// Whether `seen`, which came from `device`, is one of them.
-    pub(super) fn is(&self, device: &str, seen: &Seen) -> bool {
+    pub(super) fn is(&self, device: &str, seen: &Seen, decoders: &Decoders) -> bool {
         let filtered = match seen {
             Seen::Queue(event) => self.filter.wants_event(event),
             Seen::Input(stamped) => self.filter.wants_input(stamped),
@@ -151,5 +155,28 @@ impl Wanted {
                 seen.input()
                     .is_some_and(|input| values.contains(&input.value))
             })
+            && self.is_decoded(device, seen, decoders)
+    }
+
+    fn is_decoded(&self, device: &str, seen: &Seen, decoders: &Decoders) -> bool {
+        if self.event.is_none() && self.fields.is_empty() {
+            return true;
+        }
+        let Seen::Queue(event) = seen else {
+            return false;
+        };
+        let mut row = Row::event(device, event);
+        decoders.apply(&mut row);
+        row.decoded.is_some_and(|decoded| {
+            let says = |(name, value): (&String, &String)| {
+                decoded
+                    .fields()
+                    .any(|field| (field.0, &field.1) == (name, value))
+            };
+            self.event
+                .as_ref()
+                .is_none_or(|name| decoded.is_called(name))
+                && self.fields.iter().all(says)
+        })
     }
 }

@@ -455,7 +455,9 @@ impl Doing {
                 }
             }
             for (at, rule) in begun.iter().enumerate().skip(from) {
-                if rule.wanted.is(name, seen) && self.act(rule, seen, name) == Done::Blocked {
+                if rule.wanted.is(name, seen, &self.known.decoders)
+                    && self.act(rule, seen, name) == Done::Blocked
+                {
                     open.begun = Some((begun.clone(), at));
                     return Done::Blocked;
                 }

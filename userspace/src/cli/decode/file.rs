@@ -35,6 +35,10 @@ impl Decoder {
             && self.code.is_none_or(|wanted| wanted == code)
     }
 
+    pub(super) fn has_code(&self, name: &str) -> bool {
+        self.codes.values().any(|code| code == name)
+    }
+
     pub(super) fn decode(&self, code: u16, payload: &[u8]) -> Decoded {
         let fields = self.fields.iter().map(|field| Decode {
             name: field.name.clone(),

@@ -79,6 +79,14 @@ impl Decoders {
         }
     }
 
+    /// Whether a decoder, or a code within it, has this name.
+    pub(super) fn know(&self, name: &str) -> bool {
+        let (name, code) = split(name);
+        self.0
+            .iter()
+            .any(|decoder| decoder.name == name && code.is_none_or(|code| decoder.has_code(code)))
+    }
+
     /// Decodes an event of a queue.
     pub(super) fn apply(&self, row: &mut Row<'_>) {
         let (Some(source), Some(type_), Some(code), None) =
@@ -119,6 +127,12 @@ impl Decoded {
         printable(&text).into_owned()
     }
 
+    /// Whether it is called this: `doorbell`, or `doorbell front` with its code.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        let (name, code) = split(name);
+        self.name == name && code.is_none_or(|code| self.code.as_deref() == Some(code))
+    }
+
     /// The fields by name, as programs read them, for the environment.
     pub(super) fn fields(&self) -> impl Iterator<Item = (&str, String)> {
         self.fields
@@ -140,6 +154,14 @@ impl Serialize for Decoded {
             map.serialize_entry("units", &Units(&self.fields))?;
         }
         map.end()
+    }
+}
+
+/// The name of a decoder, which has no space, and that of a code.
+fn split(name: &str) -> (&str, Option<&str>) {
+    match name.split_once(' ') {
+        Some((name, code)) => (name, Some(code)),
+        None => (name, None),
     }
 }
 
