@@ -124,6 +124,27 @@ impl WallClock {
         self.date(time_ns).map(utc)
     }
 
+    /// A line of JSON of a value with `time_ns`, and with the date of that.
+    #[cfg(feature = "top")]
+    pub(super) fn json_line(&self, value: &impl serde::Serialize, time_ns: u64) -> String {
+        #[derive(serde::Serialize)]
+        struct Dated<'a, T> {
+            #[serde(flatten)]
+            value: &'a T,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            time: Option<String>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            boot_id: Option<&'a str>,
+            time_ns_str: String,
+        }
+        super::json::line(&Dated {
+            value,
+            time: self.utc(time_ns),
+            boot_id: self.boot_id.as_deref(),
+            time_ns_str: time_ns.to_string(),
+        })
+    }
+
     /// Adds to a row what makes its time one of all machines and boots.
     pub(super) fn date_row(&self, row: &mut Row<'_>) {
         row.time = self.utc(row.time_ns);

@@ -17,8 +17,8 @@ use evq::{StopSignals, Watcher};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 
 use super::exit::{Exit, ENDING};
-use super::json;
 use super::tell::print;
+use super::wallclock::WallClock;
 use super::watch::duration;
 use account::Account;
 use screen::Screen;
@@ -67,6 +67,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         stop,
         watcher,
         accounts: accounts.collect::<anyhow::Result<_>>()?,
+        wall: WallClock::new(),
         looks: 0,
     };
     if args.stream.is_some() {
@@ -86,6 +87,7 @@ struct Top<'a> {
     stop: StopSignals,
     watcher: Watcher,
     accounts: Vec<Account>,
+    wall: WallClock,
     looks: u64,
 }
 
@@ -95,7 +97,9 @@ impl Top<'_> {
             let due = self.due();
             let mut lines = String::new();
             for account in &mut self.accounts {
-                lines += &json::line(&account.look()?);
+                let view = account.look()?;
+                self.wall.check();
+                lines += &self.wall.json_line(&view, view.time_ns);
                 lines.push('\n');
             }
             print(&lines)?;
