@@ -6,6 +6,7 @@ mod config;
 mod device;
 mod hook;
 mod http;
+mod log;
 mod metrics;
 mod rule;
 mod serve;
@@ -97,13 +98,21 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn log(args: &Args) {
-    let builder = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_max_level(args.log_level);
     // The journal has its own clock.
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let kind = match (args.log_format, journal || !colour) {
+        (LogFormat::Json, _) => log::Kind::Json,
+        (LogFormat::Text, true) => log::Kind::Plain,
+        (LogFormat::Text, false) => log::Kind::Coloured,
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_writer(move || log::Entries {
+            to: std::io::stderr(),
+            kind,
+        })
+        .with_target(false)
+        .with_max_level(args.log_level);
     match (args.log_format, journal) {
         (LogFormat::Json, _) => builder.json().flatten_event(true).init(),
         (LogFormat::Text, true) => builder.with_ansi(false).without_time().init(),
