@@ -12,11 +12,11 @@ use evq::{Event, Options, Queue, StopSignals, Token, Watcher};
 
 use super::decode::Decoders;
 use super::exit::{Exit, ENDING};
-use super::output::{Clock, Flushed, Output};
+use super::filter::Filter;
+use super::output::{Clock, Flushed, Output, Style};
 use super::row::Row;
 use super::secret::SHOW_KEYS;
 use super::wallclock::WallClock;
-use super::Format;
 use crate::cli::tell::tell;
 
 /// Print or post the events of a recording again.
@@ -38,9 +38,21 @@ pub(super) struct Args {
     #[arg(long, value_name = "FACTOR", default_value = "1")]
     speed: Speed,
 
-    /// How to print.
-    #[arg(long, value_enum, default_value = "text", conflicts_with = "into")]
-    format: Format,
+    #[command(flatten)]
+    filter: Filter,
+
+    /// How to print: text, json, csv, or a line with fields, as `watch` has them.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        conflicts_with = "into"
+    )]
+    format: Style,
+
+    /// How to print times; dates are those of when it was recorded.
+    #[arg(long, value_enum, default_value = "monotonic", conflicts_with = "into")]
+    time: Clock,
 
     /// Say what events mean as this decoder file has it (TOML, docs/decoders.md); may
     /// be repeated. Files in /usr/share/evq/decoders are taken as well.
@@ -98,11 +110,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let sink = match &args.into {
         Some(path) => Sink::Queue(Options::new().read(false).write(true).open(path)?),
         None => {
-            let mut output = Output::new(args.format.into(), Clock::Monotonic, false, false);
-            if !args.show_keys {
+            let mut output = Output::new(args.format.clone(), args.time, false, false);
+            if !args.show_keys && !args.filter.names_codes() {
                 output.hide_keys();
             }
             output.decode(decoders);
+            output.begin();
             Sink::Print(output)
         }
     };
@@ -111,6 +124,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         stop_token,
         watcher,
         sink,
+        filter: args.filter.clone(),
+        untold: 0,
         speed: args.speed,
         due: Vec::with_capacity(BATCH),
         device: String::new(),
@@ -142,6 +157,9 @@ struct Replay {
     stop_token: Token,
     watcher: Watcher,
     sink: Sink,
+    filter: Filter,
+    /// Lost before events that are not wanted.
+    untold: u32,
     speed: Speed,
     /// Events whose time has come.
     due: Vec<Event>,
@@ -158,7 +176,7 @@ impl Replay {
         let mut first = None;
         let mut queue: Option<Segment> = None;
         for item in reader {
-            let event = match item {
+            let mut event = match item {
                 Ok(Item::Event(event)) => event,
                 Ok(Item::Segment(segment)) => {
                     if !queue
@@ -183,6 +201,13 @@ impl Replay {
                     return Err(error.into());
                 }
             };
+            // A loss is told with the next event that is replayed.
+            event.lost = event.lost.saturating_add(self.untold);
+            if !self.filter.wants_event(&event) {
+                self.untold = event.lost;
+                continue;
+            }
+            self.untold = 0;
             let (start, first_ns) = *first.get_or_insert((Instant::now(), event.time_ns));
             let due = self.speed.due(event.time_ns.saturating_sub(first_ns));
             if self.due.len() == BATCH || due > start.elapsed() {
@@ -197,7 +222,9 @@ impl Replay {
             }
             self.due.push(event);
         }
-        Ok(self.flush()?.unwrap_or(Exit::Done))
+        let exit = self.flush()?.unwrap_or(Exit::Done);
+        self.lost += u64::from(self.untold);
+        Ok(exit)
     }
 
     /// Prints or posts the events whose time has come; says if a signal is to
