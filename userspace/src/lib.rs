@@ -59,12 +59,14 @@
 
 mod any;
 pub mod bytes;
+pub mod clock;
 pub mod device;
 mod error;
 mod events;
 pub mod input;
 pub mod lines;
 mod mapped;
+mod names;
 #[cfg(feature = "recording")]
 pub mod recording;
 mod signals;

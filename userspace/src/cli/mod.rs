@@ -6,6 +6,7 @@ mod bench;
 mod convert;
 #[cfg(feature = "daemon")]
 mod daemon;
+mod decode;
 mod describe;
 mod doctor;
 mod exit;
@@ -14,18 +15,23 @@ mod filter;
 mod hex;
 mod info;
 mod json;
+mod kind;
 mod manual;
 mod output;
+mod printable;
 mod process;
 mod reader;
 mod record;
 mod replay;
 mod row;
 mod script;
+mod secret;
 mod send;
+mod start;
 mod tell;
 #[cfg(feature = "top")]
 mod top;
+mod wallclock;
 mod watch;
 mod whose;
 

@@ -6,15 +6,18 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use evq::device::BATCH;
-use evq::recording::{Item, Reader};
+use evq::recording::{Item, Reader, Segment};
 use evq::via::Kind;
 use evq::{Event, Options, Queue, StopSignals, Token, Watcher};
 
+use super::decode::Decoders;
 use super::exit::{Exit, ENDING};
-use super::output::{Clock, Flushed, Output};
+use super::filter::Filter;
+use super::output::{Clock, Flushed, Output, Style};
 use super::reader::Reader as OutputReader;
 use super::row::Row;
-use super::Format;
+use super::secret::SHOW_KEYS;
+use super::wallclock::WallClock;
 use crate::cli::tell::tell;
 
 /// Print or post the events of a recording again.
@@ -36,9 +39,29 @@ pub(super) struct Args {
     #[arg(long, value_name = "FACTOR", default_value = "1")]
     speed: Speed,
 
-    /// How to print.
-    #[arg(long, value_enum, default_value = "text", conflicts_with = "into")]
-    format: Format,
+    #[command(flatten)]
+    filter: Filter,
+
+    /// How to print: text, json, csv, or a line with fields, as `watch` has them.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        conflicts_with = "into"
+    )]
+    format: Style,
+
+    /// How to print times; dates are those of when it was recorded.
+    #[arg(long, value_enum, default_value = "monotonic", conflicts_with = "into")]
+    time: Clock,
+
+    /// Say what events mean as this decoder file has it (TOML, docs/decoders.md); may
+    /// be repeated. Files in /usr/share/evq/decoders are taken as well.
+    #[arg(long, value_name = "FILE")]
+    decode: Vec<PathBuf>,
+
+    #[arg(long, help = SHOW_KEYS, conflicts_with = "into")]
+    show_keys: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,6 +96,13 @@ impl Speed {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let decoders = match Decoders::load(&args.decode) {
+        Ok(decoders) => decoders,
+        Err(bad) => {
+            tell!("{bad}");
+            return Ok(Exit::BadInput);
+        }
+    };
     // From here on a signal ends this between two events, with the count told.
     let stop = StopSignals::new(&ENDING)?;
     let mut watcher = Watcher::new(Kind::Poll)?;
@@ -80,12 +110,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let recording = Reader::open(&args.file)?;
     let sink = match &args.into {
         Some(path) => Sink::Queue(Options::new().read(false).write(true).open(path)?),
-        None => Sink::Print(Output::new(
-            args.format.into(),
-            Clock::Monotonic,
-            false,
-            false,
-        )),
+        None => {
+            let mut output = Output::new(args.format.clone(), args.time, false, false);
+            if !args.show_keys && !args.filter.names_codes() {
+                output.hide_keys();
+            }
+            output.decode(decoders);
+            output.begin();
+            Sink::Print(output)
+        }
     };
     let mut output_reader = None;
     if args.into.is_none() {
@@ -99,6 +132,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         output_reader,
         watcher,
         sink,
+        filter: args.filter.clone(),
+        untold: 0,
         speed: args.speed,
         due: Vec::with_capacity(BATCH),
         device: String::new(),
@@ -132,6 +167,9 @@ struct Replay {
     output_reader: Option<(Token, OutputReader)>,
     watcher: Watcher,
     sink: Sink,
+    filter: Filter,
+    /// Lost before events that are not wanted.
+    untold: u32,
     speed: Speed,
     /// Events whose time has come.
     due: Vec<Event>,
@@ -146,16 +184,26 @@ impl Replay {
         reader: impl Iterator<Item = evq::recording::Result<Item>>,
     ) -> anyhow::Result<Exit> {
         let mut first = None;
+        let mut queue: Option<Segment> = None;
         for item in reader {
-            let event = match item {
+            let mut event = match item {
                 Ok(Item::Event(event)) => event,
                 Ok(Item::Segment(segment)) => {
-                    // Another clock: its first event follows at once.
-                    first = None;
+                    if !queue
+                        .as_ref()
+                        .is_some_and(|queue| queue.same_queue(&segment))
+                    {
+                        // Another CLOCK_MONOTONIC: its first event follows at once.
+                        first = None;
+                    }
                     if let Some(exit) = self.flush()? {
                         return Ok(exit);
                     }
-                    self.device = segment.device;
+                    if let Sink::Print(output) = &mut self.sink {
+                        output.set_clock(WallClock::recorded(&segment));
+                    }
+                    self.device.clone_from(&segment.device);
+                    queue = Some(segment);
                     continue;
                 }
                 Err(error) => {
@@ -163,6 +211,13 @@ impl Replay {
                     return Err(error.into());
                 }
             };
+            // A loss is told with the next event that is replayed.
+            event.lost = event.lost.saturating_add(self.untold);
+            if !self.filter.wants_event(&event) {
+                self.untold = event.lost;
+                continue;
+            }
+            self.untold = 0;
             let (start, first_ns) = *first.get_or_insert((Instant::now(), event.time_ns));
             let due = self.speed.due(event.time_ns.saturating_sub(first_ns));
             if self.due.len() == BATCH || due > start.elapsed() {
@@ -177,7 +232,9 @@ impl Replay {
             }
             self.due.push(event);
         }
-        Ok(self.flush()?.unwrap_or(Exit::Done))
+        let exit = self.flush()?.unwrap_or(Exit::Done);
+        self.lost += u64::from(self.untold);
+        Ok(exit)
     }
 
     /// Prints or posts the events whose time has come; says if a signal is to

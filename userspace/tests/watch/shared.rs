@@ -42,7 +42,7 @@ fn ends(name: &str) -> (File, File) {
     }
 }
 
-/// C8: while it runs, and after SIGKILL, which lets nobody tidy up.
+/// C11: while it runs, and after SIGKILL, which lets nobody tidy up.
 #[test]
 fn stdin_shared_with_others_keeps_its_mode() {
     for kind in Kind::ALL {

@@ -15,6 +15,7 @@ use crate::cli::filter::Filter;
 use crate::cli::is_absent;
 use crate::cli::output::Output;
 use crate::cli::row::Row;
+use crate::cli::start::Start;
 
 /// Records per read.
 const BATCH: usize = 256;
@@ -156,7 +157,7 @@ pub(super) struct Watched {
     /// Another file has taken its place: where the source of its path is.
     pub(super) replaced_by: Option<usize>,
     /// Where to start, until it was there for the first time.
-    from: Option<Position>,
+    from: Option<Start>,
     pub(super) account: Account,
     pub(super) filter: Filter,
     /// Lost before events that were not wanted, and not told yet.
@@ -169,7 +170,7 @@ impl Watched {
     /// failure.
     pub(super) fn open(
         spec: Spec,
-        from: Option<Position>,
+        from: Option<Start>,
         filter: Filter,
         hotplug: Option<&Hotplug>,
     ) -> anyhow::Result<Watched> {
@@ -209,7 +210,7 @@ impl Watched {
     /// Opens one that has come, or one that has ended again. A queue that is new
     /// has only events that have not been seen.
     pub(super) fn reopen(&mut self) -> anyhow::Result<()> {
-        self.open_at(Some(self.from.unwrap_or(Position::Oldest)))
+        self.open_at(Some(self.from.unwrap_or(Start::At(Position::Oldest))))
     }
 
     fn carrier(&self) -> Option<Carrier> {
@@ -278,7 +279,7 @@ impl Watched {
         }
     }
 
-    fn open_at(&mut self, from: Option<Position>) -> anyhow::Result<()> {
+    fn open_at(&mut self, from: Option<Start>) -> anyhow::Result<()> {
         // A socket is not what its path leads to.
         let before = match &self.spec {
             Spec::Path(path) => FileId::of_path(path),
@@ -293,13 +294,16 @@ impl Watched {
         };
         match (device.queue(), from) {
             (Some(queue), from) => {
-                self.filter.apply(queue)?;
                 if let Some(from) = from {
-                    let _ = queue.seek(from)?;
+                    from.seek(queue, &self.filter)?;
                 }
+                self.filter.apply(queue)?;
             }
             (None, _) if self.from.is_some() => {
-                anyhow::bail!("--from works on queues only: {} is none", device.name());
+                anyhow::bail!(
+                    "--from works on queues only, as --last and --since do: {} is none",
+                    device.name()
+                );
             }
             (None, _) => {}
         }
