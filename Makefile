@@ -28,6 +28,9 @@ unexport MAKEFLAGS MFLAGS
 
 # The lanes of "make prove", those that take longest last.
 PROVE := --miri --parsers --dkms --vm=stock --vm=rt --checkers --vm=debug
+ifneq ($(filter arm64 aarch64,$(ARCH)),)
+PROVE := --packages --vm=stock --vm=rt --vm=16k --dkms
+endif
 
 .PHONY: help demo test prove mutants bench icount icount-baseline profile shell module client man packages gdb lint fmt canary clean distclean setup kernel vm-module
 
