@@ -28,15 +28,16 @@ mod top;
 mod watch;
 mod whose;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 use evq::recording;
 use nix::errno::Errno;
 
 use exit::Exit;
-use tell::tell;
+use tell::{tell, PRINTING};
 
 /// Watches, sends, records and inspects the events of /dev/evq and of input devices.
 #[derive(Debug, Parser)]
@@ -75,7 +76,24 @@ enum Format {
 }
 
 pub(crate) fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let exit = run().unwrap_or_else(|error| {
+        // A reader that has seen enough is no failure (C6).
+        if is_broken_pipe(&error) {
+            return Exit::Done;
+        }
+        tell!("{error:#}");
+        Exit::Failed
+    });
+    exit.code()
+}
+
+fn run() -> anyhow::Result<Exit> {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) if !answer.use_stderr() => return print_answer(&answer),
+        Err(wrong) => wrong.exit(),
+    };
+    match cli.command {
         Command::Watch(args) => watch::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Info(args) => info::run(&args),
@@ -91,16 +109,14 @@ pub(crate) fn main() -> ExitCode {
         Command::Manual(args) => manual::run(&args),
         #[cfg(feature = "bench")]
         Command::Bench(args) => bench::run(&args),
-    };
-    let exit = result.unwrap_or_else(|error| {
-        // A reader that has seen enough is no failure (C6).
-        if is_broken_pipe(&error) {
-            return Exit::Done;
-        }
-        tell!("{error:#}");
-        Exit::Failed
-    });
-    exit.code()
+    }
+}
+
+/// Prints the help or the version.
+fn print_answer(answer: &clap::Error) -> anyhow::Result<Exit> {
+    let printed = answer.print().and_then(|()| io::stdout().flush());
+    printed.context(PRINTING)?;
+    Ok(Exit::Done)
 }
 
 /// Whether a device could not be opened because there is none, or none any more.
