@@ -78,7 +78,7 @@ pub use device::{Filled, Options, Position, Queue};
 pub use error::{Error, Result};
 pub use events::Events;
 pub use mapped::Mapped;
-pub use signals::{unblock_in_child, StopSignals};
+pub use signals::{unblock_in_child, Ignored, StopSignals};
 pub use source::Source;
 pub use timer::Timer;
 pub use uapi::{Event, Info, Match};

@@ -13,6 +13,8 @@ mod explain;
 mod filter;
 mod hex;
 mod info;
+#[cfg(feature = "daemon")]
+mod inherited;
 mod json;
 mod manual;
 mod output;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Programs that rules start: bounded in number and in time, each in a process
-//! group of its own, with no signal blocked.
+//! group of its own, with no signal blocked, and with those ignored that the
+//! daemon itself was started with.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -12,6 +13,7 @@ use nix::sys::wait::{waitid, Id, WaitPidFlag, WaitStatus};
 use nix::unistd::Pid;
 
 use super::service;
+use crate::cli::inherited;
 
 /// Programs that run.
 #[derive(Debug)]
@@ -77,7 +79,8 @@ impl Hooks {
         for variable in service::VARIABLES {
             command.env_remove(variable);
         }
-        let child = unblock_in_child(&mut command).spawn()?;
+        inherited::ignored().in_child(unblock_in_child(&mut command));
+        let child = command.spawn()?;
         let pid = child.id();
         let since = Instant::now();
         self.running.push(Running {

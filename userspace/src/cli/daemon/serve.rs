@@ -27,6 +27,8 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Runs until it is told to stop.
 pub(super) fn run(path: &Path, via: Kind, config: Config) -> anyhow::Result<Exit> {
+    // The kernel would reap programs before the daemon learns how they ended.
+    evq::sys::set_ignored(libc::SIGCHLD, false).context("cannot set the action of SIGCHLD")?;
     // Before anything else: from here on, a signal ends this by the loop.
     let signals = StopSignals::new(&STEERING)?;
     let mut kept = Kept::take();

@@ -32,7 +32,8 @@ use source::Spec;
 ///
 /// Ends on SIGINT or SIGTERM with a summary on standard error, and, without
 /// --wait, when all sources have ended. SIGUSR1 prints statistics there. SIGHUP arms all sources
-/// once more, without closing them, and opens those that have ended again.
+/// once more, without closing them, and opens those that have ended again. A
+/// signal that was ignored when this was started (by `nohup`, say) stays ignored.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A queue, an input device such as /dev/input/event0, a terminal, a FIFO, a
