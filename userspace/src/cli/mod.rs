@@ -68,6 +68,18 @@ enum Command {
     Bench(bench::Args),
 }
 
+impl Command {
+    /// Runs for long, starts no programs, and has no loop that waits for children.
+    fn leaves_children_alone(&self) -> bool {
+        match self {
+            Command::Record(_) | Command::Replay(_) | Command::Send(_) => true,
+            #[cfg(feature = "top")]
+            Command::Top(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// How to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -95,6 +107,9 @@ fn run() -> anyhow::Result<Exit> {
         Err(answer) if !answer.use_stderr() => return print_answer(&answer),
         Err(wrong) => wrong.exit(),
     };
+    if std::process::id() == 1 && cli.command.leaves_children_alone() {
+        process::leave_children_to_kernel()?;
+    }
     match cli.command {
         Command::Watch(args) => watch::run(&args),
         Command::Send(args) => send::run(&args),

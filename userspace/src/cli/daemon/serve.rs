@@ -208,6 +208,10 @@ impl Daemon {
                 warn!(rule, pid, %status, took_ms, "has failed");
             }
         }
+        let orphans = self.doing.hooks.reap_orphans();
+        if orphans > 0 {
+            debug!(orphans, "reaped processes that are no programs of rules");
+        }
     }
 
     /// Reads one device and deals with what came, as far as that goes.
