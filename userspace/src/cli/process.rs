@@ -57,11 +57,17 @@ pub(super) fn sleeps(pid: u32) -> anyhow::Result<bool> {
 /// container gets all orphans.
 pub(super) fn leave_children_to_kernel() -> anyhow::Result<()> {
     evq::sys::set_ignored(libc::SIGCHLD, true).context("cannot ignore SIGCHLD")?;
-    // Those that have ended before.
+    reap();
+    Ok(())
+}
+
+/// Reaps all children that have ended, for a command that waits for none of
+/// them: who has started it by exec may have had some. To be called once after
+/// SIGCHLD is blocked, for those that have ended before, and with each SIGCHLD.
+pub(super) fn reap() {
     while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
         if status == WaitStatus::StillAlive {
             break;
         }
     }
-    Ok(())
 }

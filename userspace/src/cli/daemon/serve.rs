@@ -108,6 +108,8 @@ enum Done {
 
 impl Daemon {
     fn run(&mut self) -> anyhow::Result<Exit> {
+        // Children that have ended before SIGCHLD was blocked.
+        self.reap();
         loop {
             let now = Instant::now();
             let limit = self.deadline().map(|at| at.saturating_duration_since(now));

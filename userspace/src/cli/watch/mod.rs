@@ -160,6 +160,7 @@ impl Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     // Before anything else: from here on, a signal is a matter of the loop.
     let signals = StopSignals::new(&STEERING)?;
+    super::process::reap();
     let watcher = Watcher::new(args.via)?;
     if !args.via.drains() {
         let limits = [
