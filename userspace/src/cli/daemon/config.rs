@@ -15,6 +15,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::rule::{Action, Rule, Wanted};
+use super::shape;
 use crate::cli::filter::Filter;
 use crate::cli::watch::position;
 use crate::cli::whose::SourceWanted;
@@ -91,7 +92,7 @@ impl fmt::Display for BadConfig {
 impl std::error::Error for BadConfig {}
 
 /// What is wrong, and with which part of the text.
-type Wrong = (Option<Range<usize>>, String);
+pub(super) type Wrong = (Option<Range<usize>>, String);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -199,8 +200,12 @@ impl Config {
     }
 
     fn parse(text: &str) -> Result<Config, Wrong> {
-        let file: FileTable =
-            toml::from_str(text).map_err(|error| (error.span(), error.message().to_owned()))?;
+        shape::check(text)?;
+        let file: FileTable = toml::from_str(text).map_err(|error| {
+            let message = error.message();
+            let message = shape::hint_for_missing(message).unwrap_or_else(|| message.into());
+            (error.span(), message)
+        })?;
         let mut paths = HashSet::new();
         let mut devices = Vec::new();
         for table in file.devices {

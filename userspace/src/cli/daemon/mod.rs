@@ -10,6 +10,7 @@ mod metrics;
 mod rule;
 mod serve;
 mod service;
+mod shape;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
