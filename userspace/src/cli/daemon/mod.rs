@@ -7,6 +7,7 @@ mod device;
 mod hook;
 mod http;
 mod metrics;
+mod request;
 mod rule;
 mod serve;
 mod service;

@@ -297,7 +297,7 @@ impl Daemon {
         let mut page = || {
             let number = |value| i64::try_from(value).unwrap_or(i64::MAX);
             metrics.hooks_running.set(number(hooks.running() as u64));
-            metrics.signal_overflows.set(number(overflows));
+            metrics.signal_overflows(overflows);
             for watched in devices {
                 if let State::Open(open) = &watched.state {
                     if let AnyDevice::Queue(queue) = &open.device {
