@@ -8,6 +8,7 @@ mod convert;
 mod daemon;
 mod describe;
 mod doctor;
+mod examples;
 mod exit;
 mod explain;
 mod filter;
@@ -34,7 +35,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use evq::recording;
 use nix::errno::Errno;
 
@@ -43,7 +44,7 @@ use tell::{tell, PRINTING};
 
 /// Watches, sends, records and inspects the events of /dev/evq and of input devices.
 #[derive(Debug, Parser)]
-#[command(name = "evdev-client", version, after_help = exit::HELP)]
+#[command(name = "evdev-client", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -102,7 +103,10 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<Exit> {
-    let cli = match Cli::try_parse() {
+    let mut command = examples::attach(Cli::command());
+    let matches = command.try_get_matches_from_mut(std::env::args_os());
+    let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed.map_err(|wrong| wrong.format(&mut command)) {
         Ok(cli) => cli,
         Err(answer) if !answer.use_stderr() => return print_answer(&answer),
         Err(wrong) => wrong.exit(),
