@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
-use crate::support::client::Watch;
+use crate::support::client::{run, Watch};
 use crate::support::device::*;
 use crate::support::keyboard;
 
@@ -131,27 +131,67 @@ fn the_client_prints_the_same_for_both() {
     }
 }
 
-/// C6: what is typed may be a password: which keys are pressed is told to people
-/// only if they ask for it, and to programs.
+/// C10: what is typed may be a password: which keys are pressed is told in no format
+/// unless it is asked for.
 #[test]
-fn keys_are_hidden_unless_they_are_asked_for() {
+fn c10_keys_are_hidden_unless_they_are_asked_for() {
     let (node, _) = keyboard::find();
     let count = FEWEST.to_string();
     for device in ["/dev/evq", &node] {
         let all = ["--device", device, "--num-events", &count];
-        let hidden = Watch::start(&all);
-        let json = Watch::start(&[&all[..], &["--format", "json"]].concat());
-        let asked = ["--device", device, "--num-events", "2", "--code", "KEY_H"];
-        let asked = Watch::start(&asked);
+        let formats = ["text", "json", "csv", "%c %v %d %x"];
+        let start = |format: &str, more: &[&str]| {
+            Watch::start(&[&all[..], &["--format", format], more].concat())
+        };
+        let hidden = formats.map(|format| start(format, &[]));
+        let shown = formats.map(|format| start(format, &["--show-keys"]));
+        let named = ["--device", device, "--num-events", "2", "--code", "KEY_H"];
+        let named = Watch::start(&named);
         keyboard::press(&KEYS);
-        let hidden = hidden.end().lines.join("\n");
-        assert!(hidden.contains("EV_KEY KEY_(hidden) press"), "{hidden}");
-        assert!(hidden.contains("EV_MSC MSC_SCAN (hidden)"), "{hidden}");
-        assert!(!hidden.contains("KEY_H"), "{hidden}");
-        for told in [json, asked] {
+        for hidden in hidden {
+            let hidden = hidden.end().lines.join("\n");
+            assert!(hidden.contains("EV_KEY KEY_(hidden) press"), "{hidden}");
+            assert!(hidden.contains("EV_MSC MSC_SCAN (hidden)"), "{hidden}");
+            // KEY_H is 35 = 0x23, also as a scan code.
+            let json = ["\"code\":35", "\"data\":\"23000000\""];
+            for told in [&json[..], &["KEY_H", "35 1 ", " 23000000 ", " 0x23"]].concat() {
+                assert!(!hidden.contains(told), "{told} in {hidden}");
+            }
+        }
+        for told in shown.into_iter().chain([named]) {
             let told = told.end().lines.join("\n");
             assert!(told.contains("EV_KEY KEY_H press"), "{told}");
         }
+    }
+}
+
+/// C10: nor does a recording have them.
+#[test]
+fn c10_a_recording_has_keys_only_if_they_are_asked_for() {
+    let count = FEWEST.to_string();
+    for (show, wanted) in [
+        (&[][..], "EV_KEY KEY_RESERVED press"),
+        (&["--show-keys"], "EV_KEY KEY_H press"),
+    ] {
+        const PATH: &str = "/tmp/keys.evq";
+        let _ = std::fs::remove_file(PATH);
+        let record = Watch::record(&[&[PATH, "-n", &count], show].concat());
+        keyboard::press(&KEYS);
+        let ended = record.end();
+        assert_eq!(ended.code(), 0, "{ended:?}");
+        assert_eq!(
+            ended.errors.contains("are hidden"),
+            show.is_empty(),
+            "{ended:?}"
+        );
+        let converted = run(&["convert", "--show-keys", PATH]).lines.join("\n");
+        assert!(converted.contains(wanted), "{converted}");
+        assert_eq!(
+            converted.contains("KEY_H "),
+            !show.is_empty(),
+            "{converted}"
+        );
+        let _ = std::fs::remove_file(PATH);
     }
 }
 

@@ -13,6 +13,7 @@ use evdev::{
 
 use crate::device::{read_records, Filled, Options};
 use crate::error::{Error, Result};
+use crate::names;
 use crate::source::Source;
 use crate::sys;
 use crate::uapi::{self, Event};
@@ -29,9 +30,6 @@ pub struct Input {
     /// Its meaning depends on type and code.
     pub value: i32,
 }
-
-/// The highest code of any type, `KEY_MAX` of linux/input-event-codes.h.
-const KEY_MAX: u16 = 0x2ff;
 
 /// The payload of an event of `CLASS_INPUT`: one `__s32`.
 const VALUE_SIZE: usize = size_of::<i32>();
@@ -59,20 +57,13 @@ impl Input {
         (self.type_, self.code) == (EventType::SYNCHRONIZATION.0, dropped)
     }
 
-    /// The numbers behind a name, of a type (`EV_KEY`) or of a code with its
-    /// type (`KEY_A`); None if there is no such name. Takes some milliseconds.
+    /// The numbers behind a name of linux/input-event-codes.h: of a type (`EV_KEY`),
+    /// or of a code with its type (`KEY_A`, or `BTN_A` for what prints as
+    /// `BTN_SOUTH`); None if there is no such name. The first call makes the table,
+    /// which takes some milliseconds.
     #[must_use]
     pub fn named(name: &str) -> Option<(u16, Option<u16>)> {
-        let value = 0;
-        (0..=EventType::UINPUT.0).find_map(|type_| {
-            let of_code = |code| Input { type_, code, value };
-            if of_code(0).type_name()? == name {
-                return Some((type_, None));
-            }
-            let mut codes = 0..=KEY_MAX;
-            let code = codes.find(|code| of_code(*code).code_name().as_deref() == Some(name))?;
-            Some((type_, Some(code)))
-        })
+        names::numbers(name)
     }
 
     /// The name of the type, such as `EV_KEY`.
@@ -115,10 +106,13 @@ impl Input {
             EventType::POWER => format!("{:?}", PowerCode(code)),
             EventType::FORCEFEEDBACKSTATUS => format!("{:?}", FFStatusCode(code)),
             EventType::UINPUT => format!("{:?}", UInputCode(code)),
-            _ => return None,
+            _ => String::new(),
         };
         // What the table lacks prints as "unknown key: 1234".
-        (!name.contains(' ')).then_some(name)
+        if name.is_empty() || name.contains(' ') {
+            return names::more(self.type_, code).map(str::to_owned);
+        }
+        Some(name)
     }
 }
 

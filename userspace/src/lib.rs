@@ -56,11 +56,13 @@
 
 mod any;
 pub mod bytes;
+pub mod clock;
 pub mod device;
 mod error;
 mod events;
 pub mod input;
 mod mapped;
+mod names;
 #[cfg(feature = "recording")]
 pub mod recording;
 mod signals;

@@ -53,18 +53,23 @@ impl From<Source> for u32 {
     }
 }
 
-/// The reverse of [`fmt::Display`]; the error says what is wrong.
+/// The reverse of [`fmt::Display`], with numbers in decimal or in hex with 0x; the
+/// error says what is wrong.
 impl FromStr for Source {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Source, String> {
         let wrong =
             || format!("{text:?} is no source: expected pid:N, input:N, timer:N or kernel:CLASS:N");
-        // parse would take a sign.
-        let number = |digits: &str| {
+        let number = |text: &str| {
+            let (digits, radix) = match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
+                Some(digits) => (digits, 16),
+                None => (text, 10),
+            };
+            // from_str_radix would take a sign.
             let digits = Some(digits).filter(|digits| !digits.starts_with('+'));
             digits
-                .and_then(|digits| digits.parse::<u32>().ok())
+                .and_then(|digits| u32::from_str_radix(digits, radix).ok())
                 .ok_or_else(wrong)
         };
         let kernel = |class: u32, id: &str| {
@@ -120,6 +125,14 @@ mod tests {
             assert_eq!(Source::from(raw).to_string(), name);
             assert_eq!(name.parse::<Source>().map(u32::from), Ok(raw));
         }
+        for (raw, name) in [
+            (0x8100_0007, "kernel:0x100:7"),
+            (0x8100_001f, "kernel:256:0X1F"),
+            (0x7b, "pid:0x7b"),
+            (0x8001_000a, "input:0xa"),
+        ] {
+            assert_eq!(name.parse::<Source>().map(u32::from), Ok(raw), "{name}");
+        }
     }
 
     #[test]
@@ -129,6 +142,9 @@ mod tests {
             "pid",
             "pid:",
             "pid:+1",
+            "pid:0x",
+            "pid:0x+1",
+            "pid:0x80000000",
             "pid:2147483648",
             "input:65536",
             "kernel:1",

@@ -75,7 +75,7 @@ fn wrong_arguments_are_status_2() {
             &["send", "--type", "1", "--code", "1", "--data", "abc"],
             "hex digits",
         ),
-        (&["send", "--count", "3"], "--type"),
+        (&["send", "--count", "3"], "--code"),
         (&["send", "--rate", "0", "--type", "1", "--code", "1"], "0"),
         (&["post"], "post"),
     ] {

@@ -3,12 +3,14 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use evq::recording::{Item, Reader, Segment, Writer};
 use evq::Event;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -63,6 +65,12 @@ fn sample(folder: &TempDir) -> (PathBuf, Vec<Item>) {
     (path, items)
 }
 
+/// The line of event 5 as that of another one.
+fn numbered(line: &str, seq: u64) -> String {
+    let line = line.replace("\"seq\":5,", &format!("\"seq\":{seq},"));
+    line.replace("\"seq_str\":\"5\"", &format!("\"seq_str\":\"{seq}\""))
+}
+
 fn items(path: &Path) -> Vec<Item> {
     Reader::open(path).unwrap().map(Result::unwrap).collect()
 }
@@ -75,7 +83,7 @@ fn text(path: &Path) -> &str {
 fn there_and_back() {
     let folder = TempDir::new().unwrap();
     let (path, expected) = sample(&folder);
-    let lines = run(&["convert", text(&path)], "");
+    let lines = run(&["convert", "--show-keys", text(&path)], "");
     assert_eq!((lines.status, lines.stderr.as_str()), (0, ""));
     assert_eq!(lines.stdout.lines().count(), expected.len());
     let back = folder.path().join("back.evq");
@@ -94,13 +102,218 @@ fn there_and_back() {
 fn lines_of_watch_are_a_recording_too() {
     let folder = TempDir::new().unwrap();
     let (path, expected) = sample(&folder);
-    let lines = run(&["convert", text(&path)], "").stdout;
+    let lines = run(&["convert", "--show-keys", text(&path)], "").stdout;
     // The third event alone, before which two were lost.
     let line = lines.lines().nth(3).unwrap();
     let back = folder.path().join("back.evq");
     assert_eq!(run(&["convert", "-", text(&back)], line).status, 0);
+    // Of the clocks it knows what the line says: the event's.
+    let dated = Segment {
+        boot_id: 0x0123,
+        monotonic_ns: 9_000_000,
+        realtime_ns: 1_700_000_000_008_999_990,
+        ..Segment::unknown("/dev/evq", 7)
+    };
+    assert_eq!(items(&back), [Item::Segment(dated), expected[3].clone()]);
+    // Lines of before had no clock.
+    let old = line.split(",\"time\"").next().unwrap().to_owned() + "}";
+    fs::remove_file(&back).unwrap();
+    assert_eq!(run(&["convert", "-", text(&back)], &old).status, 0);
     let unknown = Item::Segment(Segment::unknown("/dev/evq", 7));
     assert_eq!(items(&back), [unknown, expected[3].clone()]);
+}
+
+/// C8: dates of a recording are those of when it was recorded, on the machine that it
+/// was recorded on; where the wall clock was set, another segment begins.
+#[test]
+fn c8_a_recording_keeps_its_dates() {
+    let folder = TempDir::new().unwrap();
+    let (path, _) = sample(&folder);
+    let json = run(&["convert", "--show-keys", text(&path)], "").stdout;
+    let boot = r#""boot_id":"00000000000000000000000000000123""#;
+    for (seq, time) in [
+        (5, "2023-11-14T22:13:20.004999990Z"),
+        (9, "2023-11-14T22:13:20.008999990Z"),
+    ] {
+        let wanted = [
+            format!("\"seq\":{seq},"),
+            format!("\"time\":\"{time}\",{boot}"),
+        ];
+        let found = |line: &&str| wanted.iter().all(|wanted| line.contains(wanted));
+        assert!(
+            json.lines().any(|line| found(&line)),
+            "{wanted:?} in {json}"
+        );
+    }
+    // The events alone, and of the last the wall clock an hour later.
+    let mut lines: Vec<String> = json.lines().skip(1).take(3).map(str::to_owned).collect();
+    lines[2] = lines[2].replace("T22:", "T23:");
+    let back = folder.path().join("back.evq");
+    let said = run(&["convert", "-", text(&back)], &lines.join("\n"));
+    assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+    let found = items(&back);
+    let [Item::Segment(first), _, _, Item::Segment(second), _] = &found[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!((first.next, second.next), (5, 7));
+    let hour = 3_600_000_000_000;
+    let ahead = |segment: &Segment| segment.realtime_ns - segment.monotonic_ns;
+    assert_eq!(ahead(second) - ahead(first), hour);
+    // And so the dates come back.
+    let again = run(&["convert", "--show-keys", text(&back)], "").stdout;
+    let events = again.lines().filter(|line| !line.contains("segment"));
+    assert_eq!(events.collect::<Vec<_>>(), lines);
+}
+
+/// C10: no format tells which keys were pressed unless it is asked for; the lines are
+/// lines all the same.
+#[test]
+fn c10_keys_are_hidden_unless_they_are_asked_for() {
+    let folder = TempDir::new().unwrap();
+    let (path, expected) = sample(&folder);
+    let fast = ["--speed", "max"];
+    for arguments in [
+        &["convert", text(&path)][..],
+        &["replay", text(&path), "--format", "json", fast[0], fast[1]],
+        &["replay", text(&path), fast[0], fast[1]],
+    ] {
+        let hidden = run(arguments, "").stdout;
+        assert!(!hidden.contains("KEY_A"), "{hidden}");
+        assert!(!hidden.contains("\"code\":30"), "{hidden}");
+        assert_eq!(
+            hidden.matches("EV_KEY KEY_(hidden) press").count(),
+            6,
+            "{hidden}"
+        );
+        let shown = run(&[arguments, &["--show-keys"]].concat(), "").stdout;
+        assert_eq!(shown.matches("EV_KEY KEY_A press").count(), 6, "{shown}");
+        assert!(!shown.contains("hidden"), "{shown}");
+    }
+    let hidden = run(&["convert", text(&path)], "").stdout;
+    assert_eq!(hidden.matches("\"code\":0").count(), 6, "{hidden}");
+    assert_eq!(hidden.matches("\"hidden\":true").count(), 6, "{hidden}");
+    // As a recording again, it is one of keys that are hidden.
+    let back = folder.path().join("back.evq");
+    assert_eq!(run(&["convert", "-", text(&back)], &hidden).status, 0);
+    let hidden = |item| match item {
+        Item::Event(event) => Item::Event(Event { code: 0, ..event }),
+        other => other,
+    };
+    assert_eq!(
+        items(&back),
+        expected.into_iter().map(hidden).collect::<Vec<_>>()
+    );
+    let again = run(&["convert", "--show-keys", text(&back)], "").stdout;
+    assert_eq!(
+        again.matches("EV_KEY KEY_RESERVED press").count(),
+        6,
+        "{again}"
+    );
+}
+
+/// S4: what reads JSON with floats of 64 bits only rounds numbers; the digits beside
+/// them are exact.
+#[test]
+fn numbers_that_were_rounded_come_back_exact() {
+    let folder = TempDir::new().unwrap();
+    let number = (1 << 60) + 1;
+    let event = Event {
+        seq: number,
+        time_ns: number + 2,
+        ..Event::default()
+    };
+    let mut writer = Writer::new(Vec::new(), "a test").unwrap();
+    writer.begin(&Segment::unknown("/dev/evq", number)).unwrap();
+    writer.append(&[event]).unwrap();
+    let path = folder.path().join("large.evq");
+    fs::write(&path, writer.get_mut()).unwrap();
+    let lines = run(&["convert", "--show-keys", text(&path)], "").stdout;
+    // As jq 1.6 writes it.
+    let rounded = [number + 2, number]
+        .iter()
+        .fold(lines.clone(), |lines, number| {
+            lines.replace(&format!(":{number},"), ":1152921504606847000,")
+        });
+    assert_ne!(rounded, lines);
+    let back = folder.path().join("back.evq");
+    let said = run(&["convert", "-", text(&back)], &rounded);
+    assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+    assert_eq!(items(&back), items(&path));
+}
+
+/// PowerShell and some editors begin a file with a byte order mark; files put
+/// together have more of them.
+#[test]
+fn a_byte_order_mark_is_skipped() {
+    let folder = TempDir::new().unwrap();
+    let (path, expected) = sample(&folder);
+    let lines = run(&["convert", "--show-keys", text(&path)], "").stdout;
+    let middle = lines
+        .find("{\"v\":1,\"segment\":{\"device\":\"/dev/evq-other")
+        .unwrap();
+    let (first, second) = lines.split_at(middle);
+    let back = folder.path().join("back.evq");
+    let stdin = format!("\u{feff}{first}\u{feff}{second}\u{feff}\n");
+    let said = run(&["convert", "-", text(&back)], &stdin);
+    assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+    assert_eq!(items(&back), expected);
+    // UTF-16, which PowerShell writes too, is named.
+    let utf16 = std::iter::once(0xfeff_u16).chain(lines.encode_utf16());
+    let utf16: Vec<u8> = utf16.flat_map(u16::to_le_bytes).collect();
+    let from = folder.path().join("utf16.jsonl");
+    fs::write(&from, utf16).unwrap();
+    let said = run(
+        &["convert", text(&from), text(&folder.path().join("x"))],
+        "",
+    );
+    assert_eq!(said.status, 2, "{}", said.stderr);
+    assert!(
+        said.stderr.contains("line 1: this is UTF-16"),
+        "{}",
+        said.stderr
+    );
+}
+
+/// C7: a recording is not text: a terminal does not get it.
+#[test]
+fn c7_a_recording_is_not_written_to_a_terminal() {
+    let folder = TempDir::new().unwrap();
+    let (path, _) = sample(&folder);
+    let lines = folder.path().join("lines.jsonl");
+    fs::write(
+        &lines,
+        run(&["convert", "--show-keys", text(&path)], "").stdout,
+    )
+    .unwrap();
+    let pty = nix::pty::openpty(None, None).unwrap();
+    let terminal = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_evdev-client"));
+        let stdout = pty.slave.try_clone().unwrap();
+        let output = command.args(arguments).stdout(stdout).output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let written = || {
+        let mut fds = [PollFd::new(pty.master.as_fd(), PollFlags::POLLIN)];
+        nix::poll::poll(&mut fds, PollTimeout::ZERO).unwrap() > 0
+    };
+    for arguments in [
+        &["convert", text(&lines)][..],
+        &["convert", text(&lines), "-"],
+    ] {
+        let (status, said) = terminal(arguments);
+        assert_eq!(status, Some(1), "{said}");
+        assert!(
+            said.contains("send standard output to a file or a pipe"),
+            "{said}"
+        );
+        assert!(!written(), "it has written to the terminal");
+    }
+    // Lines are for terminals.
+    assert_eq!(terminal(&["convert", text(&path)]).0, Some(0));
+    assert!(written());
 }
 
 /// C7: the line and what is wrong with it; the lines before it are kept.
@@ -108,7 +321,7 @@ fn lines_of_watch_are_a_recording_too() {
 fn a_bad_line_is_named_and_those_before_it_are_converted() {
     let folder = TempDir::new().unwrap();
     let (path, expected) = sample(&folder);
-    let lines = run(&["convert", text(&path)], "").stdout;
+    let lines = run(&["convert", "--show-keys", text(&path)], "").stdout;
     let good: Vec<&str> = lines.lines().take(3).collect();
     let long = format!("{{\"v\":1,\"x\":\"{}\"}}", "x".repeat(100_000));
     for (bad, wanted) in [
@@ -117,20 +330,33 @@ fn a_bad_line_is_named_and_those_before_it_are_converted() {
         ("\u{1}\u{fffd}", "column 1"),
         (good[1], "seq is 5: a number from 7 on"),
         (
-            &good[1]
-                .replace("/dev/evq", "/dev/evq2")
-                .replace(":5,", ":7,"),
+            &numbered(good[1], 7).replace("/dev/evq", "/dev/evq2"),
             "one device at a time",
         ),
         (
-            &good[1]
-                .replace("/dev/evq", "\\u001b[2J")
-                .replace(":5,", ":7,"),
-            "an event of ?[2J after",
+            &numbered(good[1], 7).replace("/dev/evq", "\\u001b[2J"),
+            "an event of \\x1b[2J after",
+        ),
+        (
+            &good[1].replace("\"seq\":5", "\"seq\":7"),
+            "seq is 7 and seq_str is",
+        ),
+        (
+            &numbered(good[1], 7).replace("2023-", "2023"),
+            "time is \"202311",
         ),
         (&good[1].replace("input:0", "mouse"), "mouse"),
         (&good[1].replace("01000000", &"00".repeat(33)), "at most 32"),
-        (&good[0].replace("\"next\":5", "\"next\":0"), "next is 0"),
+        (
+            &good[0].replace("\"next\":5", "\"next\":0"),
+            "next is 0 and",
+        ),
+        (
+            &good[0]
+                .replace("next\":5", "next\":0")
+                .replace("\"5\"", "\"0\""),
+            "next is 0: numbers begin",
+        ),
         (&good[0].replace("fedcba", "+edcba"), "hex digits"),
         (&long, "longer than 65536 bytes"),
     ] {
@@ -173,9 +399,9 @@ fn c7_a_full_standard_output_is_told() {
 fn the_last_number_of_all_is_followed_by_nothing() {
     let folder = TempDir::new().unwrap();
     let (path, expected) = sample(&folder);
-    let lines = run(&["convert", text(&path)], "").stdout;
+    let lines = run(&["convert", "--show-keys", text(&path)], "").stdout;
     let lines: Vec<&str> = lines.lines().take(2).collect();
-    let last = lines[1].replace(":5,", &format!(":{},", u64::MAX));
+    let last = numbered(lines[1], u64::MAX);
     let back = folder.path().join("back.evq");
     let stdin = format!("{}\n{last}\n{last}\n", lines.join("\n"));
     let said = run(&["convert", "-", text(&back)], &stdin);
@@ -233,7 +459,10 @@ fn a_damaged_recording_gives_what_is_whole() {
 fn a_replay_prints_what_watch_would() {
     let folder = TempDir::new().unwrap();
     let (path, _) = sample(&folder);
-    let said = run(&["replay", text(&path), "--speed", "max"], "");
+    let said = run(
+        &["replay", text(&path), "--speed", "max", "--show-keys"],
+        "",
+    );
     assert_eq!(said.status, 0, "{}", said.stderr);
     let lines: Vec<&str> = said.stdout.lines().collect();
     assert_eq!(lines.len(), 8);
@@ -290,13 +519,13 @@ fn full_disks_and_closed_pipes() {
     let (path, _) = sample(&folder);
     let lines = folder.path().join("lines.json");
     // More than any buffer on the way holds.
-    let event = run(&["convert", text(&path)], "")
+    let event = run(&["convert", "--show-keys", text(&path)], "")
         .stdout
         .lines()
         .nth(1)
         .unwrap()
         .to_owned();
-    let many = (5..5000).map(|seq| event.replace("\"seq\":5", &format!("\"seq\":{seq}")) + "\n");
+    let many = (5..5000).map(|seq| numbered(&event, seq) + "\n");
     fs::write(&lines, many.collect::<String>()).unwrap();
     for (command, path) in [("convert", &path), ("replay", &path), ("convert", &lines)] {
         let program = assert_cmd::cargo::cargo_bin("evdev-client");

@@ -69,6 +69,7 @@ name = "timers"
 device = "/dev/evq"
 source = "timer:0"
 log = true
+show_keys = true
 "#;
 
 #[test]
@@ -380,6 +381,47 @@ fn torn_and_garbled_files_do_not_panic() {
             Some(2) => assert!(stderr.contains(path.to_str().unwrap()), "{stderr}"),
             _ => panic!("{}: {stderr}", path.display()),
         }
+    }
+}
+
+/// C6: names in the log cannot draw or break its lines.
+#[test]
+fn c6_names_in_the_log_are_plain() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("daemon.toml");
+    let text = "[[device]]\npath = \"/tmp/a\\u001b[2J\\u009b\\u202e\\nb\"\nwait = true\n";
+    fs::write(&path, text).unwrap();
+    for format in ["text", "json"] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_evdev-client"));
+        command
+            .args(["daemon", "--log-format", format, "--config"])
+            .arg(&path);
+        // SAFETY: A system call only, between fork and exec: one that is left is killed.
+        unsafe {
+            command.pre_exec(|| {
+                nix::unistd::alarm::set(60);
+                Ok(())
+            })
+        };
+        let mut child = command
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let waits = lines.next().unwrap().unwrap();
+        assert!(
+            waits.contains("waits for it") && waits.contains("2J"),
+            "{waits:?}"
+        );
+        let bad = |c: char| c.is_control() || c == '\u{202e}';
+        assert!(!waits.contains(bad), "{format}: {waits:?}");
+        assert!(
+            lines.next().unwrap().unwrap().contains("watches"),
+            "{format}"
+        );
+        let pid = Pid::from_raw(child.id().try_into().unwrap());
+        kill(pid, Signal::SIGTERM).unwrap();
+        child.wait().unwrap();
     }
 }
 

@@ -44,6 +44,12 @@ fn an_event_starts_a_program() {
     for line in expected {
         assert!(environment.contains(&line), "{line}: {environment:?}");
     }
+    // C8: what makes the time one of all machines and boots.
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("it is there");
+    let boot = format!("EVQ_BOOT_ID={}", boot.trim().replace('-', ""));
+    assert!(environment.contains(&boot), "{boot}: {environment:?}");
+    let date = |line: &String| line.starts_with("EVQ_TIME=2") && line.ends_with('Z');
+    assert!(environment.iter().any(date), "{environment:?}");
     let leaks = |line: &&String| line.starts_with("NOTIFY_") || line.starts_with("LISTEN_");
     assert_eq!(environment.iter().find(leaks), None);
     let status = place.lines("status");

@@ -3,7 +3,11 @@
 #![no_main]
 
 #[path = "../../src/cli/hex.rs"]
+#[expect(dead_code, reason = "only what lines have of it")]
 mod hex;
+#[path = "../../src/cli/kind.rs"]
+#[expect(dead_code, reason = "only what lines have of it")]
+mod kind;
 #[path = "../../src/cli/script.rs"]
 mod script;
 

@@ -8,6 +8,8 @@ use evq::via::Kind;
 use evq::{device, Queue, Watcher};
 
 use super::exit::Exit;
+use super::json;
+use super::printable::printable;
 use super::tell::print;
 use super::{process, Format};
 
@@ -50,7 +52,7 @@ fn mechanisms(format: Format) -> String {
                 })
                 .collect();
             let json = serde_json::json!({"v": 1, "mechanisms": list, "signal_queue": pending});
-            format!("{json}\n")
+            json::line(&json) + "\n"
         }
         Format::Text => {
             let mut text = String::new();
@@ -80,25 +82,32 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let retired = info.flags & INFO_RETIRED != 0;
     let text = match args.format {
         Format::Json => {
+            // What may exceed 2^53, which many readers of JSON round, is there as text, too.
             let json = serde_json::json!({
                 "v": 1,
                 "device": queue.name(),
                 "abi": info.abi,
                 "capacity": info.capacity,
                 "posted": info.posted,
+                "posted_str": info.posted.to_string(),
                 "oldest": info.oldest,
+                "oldest_str": info.oldest.to_string(),
                 "next": info.next,
+                "next_str": info.next.to_string(),
                 "overwritten": info.overwritten,
+                "overwritten_str": info.overwritten.to_string(),
                 "refused": info.refused,
+                "refused_str": info.refused.to_string(),
                 "subscribers": info.subscribers,
                 "wakeups": info.wakeups,
+                "wakeups_str": info.wakeups.to_string(),
                 "signals": info.signals,
-                // Text: JSON numbers are not exact beyond 53 bits everywhere.
+                "signals_str": info.signals.to_string(),
                 "instance": format!("{:016x}", info.instance),
                 "retired": retired,
                 "signal_queue": process::signal_queue(),
             });
-            format!("{json}\n")
+            json::line(&json) + "\n"
         }
         Format::Text => format!(
             "{name}: event queue{state}, interface version {abi}\n\
@@ -112,7 +121,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
              wake-ups     {wakeups}\n\
              signals      {signals}\n\
              signal queue {pending} (used/limit of this user)\n",
-            name = queue.name(),
+            name = printable(queue.name()),
             state = if retired { " (retired)" } else { "" },
             abi = info.abi,
             instance = info.instance,

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Events as JSON, one object per line: `docs/event.schema.json`.
 
-use evq::input::Stamped;
 use evq::recording::Segment;
 use evq::{Event, Source};
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 
 use super::hex;
-use super::row::Row;
+use super::printable::printable_json;
 
 /// Version of the objects (`v`); fields may be added without a new one.
 pub(super) const VERSION: u32 = 1;
@@ -16,8 +16,12 @@ pub(super) const VERSION: u32 = 1;
 #[derive(Deserialize)]
 struct Parsed {
     device: String,
-    seq: Option<u64>,
-    time_ns: u64,
+    seq: Option<Number>,
+    seq_str: Option<String>,
+    time_ns: Number,
+    time_ns_str: Option<String>,
+    time: Option<String>,
+    boot_id: Option<String>,
     source: String,
     #[serde(rename = "type")]
     type_: u16,
@@ -28,17 +32,7 @@ struct Parsed {
 
 /// One line, without its line feed.
 pub(super) fn line(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("strings and numbers always serialise")
-}
-
-/// An event of a queue.
-pub(super) fn event(device: &str, event: &Event) -> String {
-    line(&Row::event(device, event))
-}
-
-/// An event of an input device.
-pub(super) fn input(device: &str, stamped: &Stamped) -> String {
-    line(&Row::input(device, stamped))
+    printable_json(serde_json::to_string(value).expect("strings and numbers always serialise"))
 }
 
 /// Which queue the events that follow come from.
@@ -55,9 +49,12 @@ struct SegmentFields {
     abi: u32,
     instance: String,
     boot_id: String,
-    monotonic_ns: u64,
-    realtime_ns: u64,
-    next: u64,
+    monotonic_ns: Number,
+    realtime_ns: Number,
+    next: Number,
+    monotonic_ns_str: Option<String>,
+    realtime_ns_str: Option<String>,
+    next_str: Option<String>,
 }
 
 /// The beginning of a segment of a recording.
@@ -69,9 +66,12 @@ pub(super) fn segment(segment: &Segment) -> String {
             abi: segment.abi,
             instance: format!("{:016x}", segment.instance),
             boot_id: format!("{:032x}", segment.boot_id),
-            monotonic_ns: segment.monotonic_ns,
-            realtime_ns: segment.realtime_ns,
-            next: segment.next,
+            monotonic_ns: segment.monotonic_ns.into(),
+            realtime_ns: segment.realtime_ns.into(),
+            next: segment.next.into(),
+            monotonic_ns_str: Some(segment.monotonic_ns.to_string()),
+            realtime_ns_str: Some(segment.realtime_ns.to_string()),
+            next_str: Some(segment.next.to_string()),
         },
     })
 }
@@ -79,15 +79,25 @@ pub(super) fn segment(segment: &Segment) -> String {
 /// A line that was read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// An event of a queue, and which.
-    Event(String, Event),
+    /// An event of a queue.
+    Event(Box<EventLine>),
     /// The beginning of a segment.
     Segment(Segment),
     /// That somebody was ready.
     Banner,
 }
 
-/// The reverse of [`event`] and [`segment`]. Fields that are not known do not
+/// An event of a queue, and which.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct EventLine {
+    pub(super) device: String,
+    pub(super) event: Event,
+    /// The date, as it is written.
+    pub(super) time: Option<String>,
+    pub(super) boot_id: Option<u128>,
+}
+
+/// The reverse of [`line`] of the row of an event, and of [`segment`]. Fields that are not known do not
 /// matter: they may have been added since. The error says what is wrong.
 pub(super) fn parse(text: &str) -> Result<Line, String> {
     let value: serde_json::Value = serde_json::from_str(text).map_err(said)?;
@@ -102,7 +112,7 @@ pub(super) fn parse(text: &str) -> Result<Line, String> {
         parse_segment(serde_json::from_value(value).map_err(said)?).map(Line::Segment)
     } else {
         let parsed = serde_json::from_value(value).map_err(said)?;
-        parse_event(parsed).map(|(device, event)| Line::Event(device, event))
+        parse_event(parsed).map(|line| Line::Event(Box::new(line)))
     }
 }
 
@@ -115,11 +125,51 @@ fn said(error: serde_json::Error) -> String {
     }
 }
 
-fn parse_event(parsed: Parsed) -> Result<(String, Event), String> {
+/// A number, by the text beside it where there is one: who has read and written the line
+/// may have rounded the number to 53 bits. They must not differ by more than that.
+fn exact(name: &str, number: &Number, text: Option<&str>) -> Result<u64, String> {
+    let Some(text) = text else {
+        let wrong = || format!("{name} is {number}: expected a whole number of 64 bits");
+        return number.as_u64().ok_or_else(wrong);
+    };
+    // parse would take a sign.
+    let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let exact: u64 = digits
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(|| format!("{name}_str is {text:?}: expected digits of a number of 64 bits"))?;
+    // 16 digits, as writers of rounded numbers have at least.
+    let slack = if exact > MAX_SAFE {
+        exact as f64 * 1e-15
+    } else {
+        0.0
+    };
+    let same = |number: f64| (number - exact as f64).abs() <= slack;
+    if number.as_u64() == Some(exact) || number.as_f64().is_some_and(same) {
+        Ok(exact)
+    } else {
+        Err(format!(
+            "{name} is {number} and {name}_str is {text:?}: they have to be the same"
+        ))
+    }
+}
+
+/// Up to here all readers of JSON are exact.
+const MAX_SAFE: u64 = (1 << 53) - 1;
+
+fn hex_digits(name: &str, text: &str) -> Result<u128, String> {
+    // from_str_radix would take a sign.
+    let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    digits
+        .and_then(|digits| u128::from_str_radix(digits, 16).ok())
+        .ok_or_else(|| format!("{name} is {text:?}: expected hex digits"))
+}
+
+fn parse_event(parsed: Parsed) -> Result<EventLine, String> {
     let (Some(seq), Some(data)) = (parsed.seq, parsed.data) else {
         let what = "seq or data is missing: this is no event of a queue (an input device has none)";
         return Err(what.into());
     };
+    let seq = exact("seq", &seq, parsed.seq_str.as_deref())?;
     if seq == 0 {
         return Err("seq is 0: numbers begin with 1".into());
     }
@@ -127,38 +177,41 @@ fn parse_event(parsed: Parsed) -> Result<(String, Event), String> {
     let data = hex::decode(&data).map_err(|wrong| format!("data: {}", wrong.what))?;
     let event = Event {
         seq,
-        time_ns: parsed.time_ns,
+        time_ns: exact("time_ns", &parsed.time_ns, parsed.time_ns_str.as_deref())?,
         source: source.into(),
         lost: parsed.lost,
         ..Event::new(parsed.type_, parsed.code, &data).expect("the length was checked")
     };
-    Ok((parsed.device, event))
+    let boot_id = parsed.boot_id.map(|text| hex_digits("boot_id", &text));
+    Ok(EventLine {
+        device: parsed.device,
+        event,
+        time: parsed.time,
+        boot_id: boot_id.transpose()?,
+    })
 }
 
 fn parse_segment(line: SegmentLine) -> Result<Segment, String> {
     let fields = line.segment;
-    if fields.next == 0 {
+    let next = exact("next", &fields.next, fields.next_str.as_deref())?;
+    if next == 0 {
         return Err("next is 0: numbers begin with 1".into());
     }
-    // from_str_radix would take a sign.
-    let wrong = |name, text: &str| format!("{name} is {text:?}: expected hex digits");
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let instance = u64::from_str_radix(&fields.instance, 16)
-        .ok()
-        .filter(|_| digits(&fields.instance))
-        .ok_or_else(|| wrong("instance", &fields.instance))?;
-    let boot_id = u128::from_str_radix(&fields.boot_id, 16)
-        .ok()
-        .filter(|_| digits(&fields.boot_id))
-        .ok_or_else(|| wrong("boot_id", &fields.boot_id))?;
+    let instance = u64::try_from(hex_digits("instance", &fields.instance)?);
+    let instance = instance.map_err(|_| "instance has more than 16 hex digits")?;
+    let number = |name, number, text: &Option<String>| exact(name, number, text.as_deref());
     Ok(Segment {
         device: fields.device,
         abi: fields.abi,
         instance,
-        boot_id,
-        monotonic_ns: fields.monotonic_ns,
-        realtime_ns: fields.realtime_ns,
-        next: fields.next,
+        boot_id: hex_digits("boot_id", &fields.boot_id)?,
+        monotonic_ns: number(
+            "monotonic_ns",
+            &fields.monotonic_ns,
+            &fields.monotonic_ns_str,
+        )?,
+        realtime_ns: number("realtime_ns", &fields.realtime_ns, &fields.realtime_ns_str)?,
+        next,
     })
 }
 
@@ -166,10 +219,19 @@ fn parse_segment(line: SegmentLine) -> Result<Segment, String> {
 pub(super) mod tests {
     use std::sync::LazyLock;
 
-    use evq::input::Input;
+    use evq::input::{Input, Stamped};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cli::row::Row;
+
+    fn event(device: &str, event: &Event) -> String {
+        line(&Row::event(device, event))
+    }
+
+    fn input(device: &str, stamped: &Stamped) -> String {
+        line(&Row::input(device, stamped))
+    }
 
     /// `docs/event.schema.json`.
     static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
@@ -183,6 +245,15 @@ pub(super) mod tests {
         if let Err(error) = SCHEMA.validate(&value) {
             panic!("docs/event.schema.json forbids {line}: {error}");
         }
+    }
+
+    fn parsed(event: Event) -> Line {
+        Line::Event(Box::new(EventLine {
+            device: "/dev/evq".into(),
+            event,
+            time: None,
+            boot_id: None,
+        }))
     }
 
     fn key() -> Event {
@@ -199,6 +270,7 @@ pub(super) mod tests {
             "v": 1, "device": "/dev/evq", "seq": 18, "time_ns": 2_000_000_003_u64,
             "source": "input:0", "type": 1, "code": 30, "lost": 2, "value": 1,
             "data": "01000000", "text": "EV_KEY KEY_A press",
+            "seq_str": "18", "time_ns_str": "2000000003",
         });
         assert_eq!(json, expected);
     }
@@ -212,7 +284,12 @@ pub(super) mod tests {
             let there = Event { seq, time_ns, source, lost, ..Event::new(type_, code, &data).unwrap() };
             let line = event("/dev/evq", &there);
             assert_documented(&line);
-            prop_assert_eq!(parse(&line), Ok(Line::Event("/dev/evq".into(), there)));
+            prop_assert_eq!(parse(&line), Ok(parsed(there)));
+            // As jq before 1.7 and JavaScript pass it on.
+            let rounded = ["seq", "time_ns"].into_iter().zip([seq, time_ns]).fold(line, |line, (name, number)| {
+                line.replace(&format!("\"{name}\":{number}"), &format!("\"{name}\":{:?}", number as f64))
+            });
+            prop_assert_eq!(parse(&rounded), Ok(parsed(there)));
         }
 
         #[test]
@@ -261,12 +338,13 @@ pub(super) mod tests {
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         let expected = serde_json::json!({
             "v": 1, "device": "stdin", "time_ns": 2, "source": "stdin", "lost": 0,
-            "data": "68690a", "text": "hi",
+            "data": "68690a", "text": "hi", "time_ns_str": "2",
         });
         assert_eq!(json, expected);
         let text = line(&Row::ticks("every 1s", 3, 1 << 40));
         assert_documented(&text);
         assert!(text.contains(r#""lost":1099511627775"#), "{text}");
+        assert!(text.contains(r#""lost_str":"1099511627775""#), "{text}");
     }
 
     #[test]
@@ -274,10 +352,26 @@ pub(super) mod tests {
         let good = event("/dev/evq", &key());
         for (from, to, wanted) in [
             ("\"v\":1", "\"v\":2", "v is 2"),
+            (
+                "seq_str\":\"18",
+                "seq_str\":\"19",
+                "seq is 18 and seq_str is \"19\"",
+            ),
+            ("seq_str\":\"18", "seq_str\":\"+18", "expected digits"),
+            (
+                "\"time_ns\":2000000003",
+                "\"time_ns\":2000000004",
+                "have to be the same",
+            ),
             ("{\"v\"", "{{\"v\"", "column 2"),
             ("\"v\":1,", "", "v, the version"),
             ("\"seq\":18,", "", "seq or data is missing"),
-            ("\"seq\":18", "\"seq\":0", "seq is 0"),
+            ("\"seq\":18,", "\"seq\":0,\"was\":18,", "seq is 0 and"),
+            (
+                "\"lost\":0",
+                "\"lost\":0,\"boot_id\":\"x\"",
+                "boot_id is \"x\"",
+            ),
             ("01000000", "0100000g", "hex digit"),
             ("01000000", &"00".repeat(33), "at most 32"),
             ("input:0", "input:70000", "input:70000"),

@@ -6,6 +6,7 @@ mod bench;
 mod convert;
 #[cfg(feature = "daemon")]
 mod daemon;
+mod decode;
 mod describe;
 mod doctor;
 mod examples;
@@ -17,17 +18,22 @@ mod info;
 #[cfg(feature = "daemon")]
 mod inherited;
 mod json;
+mod kind;
 mod manual;
 mod output;
+mod printable;
 mod process;
 mod record;
 mod replay;
 mod row;
 mod script;
+mod secret;
 mod send;
+mod start;
 mod tell;
 #[cfg(feature = "top")]
 mod top;
+mod wallclock;
 mod watch;
 mod whose;
 

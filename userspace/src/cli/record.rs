@@ -11,7 +11,11 @@ use evq::{device, Event, Filled, Position, Queue, StopSignals, Token, Watcher};
 use nix::sys::signal::{SigSet, Signal};
 
 use super::exit::{Exit, ENDING};
+use super::hex;
+use super::secret::{hide, SHOW_KEYS};
+use super::wallclock::WallClock;
 use super::watch::{duration, kinds, position};
+use crate::cli::printable::printable;
 use crate::cli::tell::{print, tell};
 
 /// Records per read, and per frame of the file.
@@ -25,8 +29,9 @@ const TURN: usize = 16;
 /// event after the last one in it, without a gap or a duplicate as long as the
 /// queue still holds it. What is lost is counted in the file, as in the queue.
 /// If the queue was made anew since (by a reboot, or by loading the module
-/// again), a new segment begins with its first event. Whatever ends this, the
-/// file is whole. The format is described in evq-recording(5).
+/// again), a new segment begins with its first event; so does one when the wall
+/// clock is set or the machine resumes, so that times become the right dates.
+/// Whatever ends this, the file is whole. The format is described in evq-recording(5).
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The recording, which is made if it is not there.
@@ -47,7 +52,7 @@ pub(super) struct Args {
     from: Option<Position>,
 
     /// End after this many events.
-    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, short = 'n', value_name = "N", value_parser = hex::at_least::<1>)]
     num_events: Option<u64>,
 
     /// End, with status 3, after this time without an event: seconds, or 500ms, 2m …
@@ -62,6 +67,9 @@ pub(super) struct Args {
     /// recording left half written is always cut off.
     #[arg(long)]
     repair: bool,
+
+    #[arg(long, help = SHOW_KEYS)]
+    show_keys: bool,
 
     /// Print one line once everything is armed: no event after it is missed.
     #[arg(long)]
@@ -106,13 +114,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             opened.cut
         );
     }
+    let wall = WallClock::new();
+    let clock_token = match wall.changes() {
+        Some(changes) => Some(watcher.also(changes, "the timerfd of the wall clock")?),
+        None => None,
+    };
     let next = begin(args, &queue, &mut recording, &opened, &file)?;
     let token = watcher.arm(&queue, queue.name())?;
     if args.banner {
         print(&format!(
-            "evdev-client: recording {} (capacity {}, next {next}) to {file} via {}\n",
-            queue.name(),
+            "evdev-client: recording {} (capacity {}, next {next}) to {} via {}\n",
+            printable(queue.name()),
             queue.info()?.capacity,
+            printable(&file),
             args.via
         ))?;
     }
@@ -120,12 +134,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         args,
         stop,
         stop_token,
+        clock_token,
         watcher,
         queue,
         token,
         recording,
+        wall,
+        clock_changed: false,
+        next,
         recorded: 0,
         lost: 0,
+        hidden: 0,
     };
     let result = record.run();
     let result = result.and_then(|exit| match args.sync {
@@ -138,8 +157,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         Ok(Exit::IdleTimeout) => "nothing came within the idle timeout".into(),
         Ok(_) => "count reached".into(),
     };
+    let hidden = match record.hidden {
+        0 => String::new(),
+        hidden => format!("; {hidden} keys and scan codes are hidden (see --show-keys)"),
+    };
     tell!(
-        "{file}: recorded {}, lost {} ({why}); {} events in all",
+        "{file}: recorded {}, lost {} ({why}); {} events in all{hidden}",
         record.recorded,
         record.lost,
         opened.events + record.recorded
@@ -165,7 +188,12 @@ fn begin(
             );
         }
         tell!("{file} goes on with event {next}");
-        return Ok(queue.seek(Position::Seq(next))?);
+        if known.is_some_and(|segment| !segment.same_clock(&here)) {
+            // The wall clock was set meanwhile, or the machine was suspended.
+            recording.begin(&Segment { next, ..here })?;
+        }
+        let _ = queue.seek(Position::Seq(next))?;
+        return Ok(next);
     }
     let mut from = Position::Newest;
     if let Some(last) = known {
@@ -191,12 +219,20 @@ struct Loop<'a> {
     args: &'a Args,
     stop: StopSignals,
     stop_token: Token,
+    /// Tells that the wall clock was set, or the machine resumed.
+    clock_token: Option<Token>,
     watcher: Watcher,
     queue: Queue,
     token: Token,
     recording: Recording,
+    wall: WallClock,
+    /// It has changed since the segment began.
+    clock_changed: bool,
+    /// The number of the event that follows in the recording.
+    next: u64,
     recorded: u64,
     lost: u64,
+    hidden: u64,
 }
 
 impl Loop<'_> {
@@ -211,6 +247,9 @@ impl Loop<'_> {
                     self.finish(&mut events)?;
                     return Ok(Exit::Signal(signal));
                 }
+            }
+            if self.clock_token.is_some_and(|token| ready.contains(&token)) {
+                self.clock_changed |= self.wall.check();
             }
             let before = self.recorded;
             if ready.contains(&self.token) {
@@ -263,14 +302,28 @@ impl Loop<'_> {
             (wanted - self.recorded).min(BATCH as u64) as usize
         });
         let events = match self.queue.read(&mut events[..most])? {
-            Filled::Records(count) => &events[..count],
+            Filled::Records(count) => &mut events[..count],
             Filled::Empty => return Ok(false),
             Filled::End => bail!(
                 "{} has ended: nobody can post to it any more",
                 self.queue.name()
             ),
         };
+        if !self.args.show_keys {
+            self.hidden += events
+                .iter_mut()
+                .filter_map(|event| hide(event).then_some(1))
+                .sum::<u64>();
+        }
+        self.clock_changed |= self.wall.check();
+        if std::mem::take(&mut self.clock_changed) {
+            // From here on, times of events become dates in another way.
+            let next = self.next;
+            let now = Segment::of(&self.queue)?;
+            self.recording.begin(&Segment { next, ..now })?;
+        }
         self.recording.append(events)?;
+        self.next = events.last().map_or(self.next, |event| event.seq + 1);
         if self.args.sync == Sync::Always {
             self.recording.sync()?;
         }

@@ -6,13 +6,16 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use evq::device::BATCH;
-use evq::recording::{Item, Reader};
+use evq::recording::{Item, Reader, Segment};
 use evq::via::Kind;
 use evq::{Event, Options, Queue, StopSignals, Token, Watcher};
 
+use super::decode::Decoders;
 use super::exit::{Exit, ENDING};
 use super::output::{Clock, Flushed, Output};
 use super::row::Row;
+use super::secret::SHOW_KEYS;
+use super::wallclock::WallClock;
 use super::Format;
 use crate::cli::tell::tell;
 
@@ -38,6 +41,14 @@ pub(super) struct Args {
     /// How to print.
     #[arg(long, value_enum, default_value = "text", conflicts_with = "into")]
     format: Format,
+
+    /// Say what events mean as this decoder file has it (TOML, docs/decoders.md); may
+    /// be repeated. Files in /usr/share/evq/decoders are taken as well.
+    #[arg(long, value_name = "FILE")]
+    decode: Vec<PathBuf>,
+
+    #[arg(long, help = SHOW_KEYS, conflicts_with = "into")]
+    show_keys: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,6 +83,13 @@ impl Speed {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let decoders = match Decoders::load(&args.decode) {
+        Ok(decoders) => decoders,
+        Err(bad) => {
+            tell!("{bad}");
+            return Ok(Exit::BadInput);
+        }
+    };
     // From here on a signal ends this between two events, with the count told.
     let stop = StopSignals::new(&ENDING)?;
     let mut watcher = Watcher::new(Kind::Poll)?;
@@ -79,12 +97,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let reader = Reader::open(&args.file)?;
     let sink = match &args.into {
         Some(path) => Sink::Queue(Options::new().read(false).write(true).open(path)?),
-        None => Sink::Print(Output::new(
-            args.format.into(),
-            Clock::Monotonic,
-            false,
-            false,
-        )),
+        None => {
+            let mut output = Output::new(args.format.into(), Clock::Monotonic, false, false);
+            if !args.show_keys {
+                output.hide_keys();
+            }
+            output.decode(decoders);
+            Sink::Print(output)
+        }
     };
     let mut replay = Replay {
         stop,
@@ -136,16 +156,26 @@ impl Replay {
         reader: impl Iterator<Item = evq::recording::Result<Item>>,
     ) -> anyhow::Result<Exit> {
         let mut first = None;
+        let mut queue: Option<Segment> = None;
         for item in reader {
             let event = match item {
                 Ok(Item::Event(event)) => event,
                 Ok(Item::Segment(segment)) => {
-                    // Another clock: its first event follows at once.
-                    first = None;
+                    if !queue
+                        .as_ref()
+                        .is_some_and(|queue| queue.same_queue(&segment))
+                    {
+                        // Another CLOCK_MONOTONIC: its first event follows at once.
+                        first = None;
+                    }
                     if let Some(exit) = self.flush()? {
                         return Ok(exit);
                     }
-                    self.device = segment.device;
+                    if let Sink::Print(output) = &mut self.sink {
+                        output.set_clock(WallClock::recorded(&segment));
+                    }
+                    self.device.clone_from(&segment.device);
+                    queue = Some(segment);
                     continue;
                 }
                 Err(error) => {

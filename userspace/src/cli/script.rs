@@ -6,6 +6,7 @@ use std::fmt;
 use evq::Event;
 
 use super::hex::{self, Wrong};
+use super::kind::{Code, Type};
 
 /// A line that is no event, and where.
 #[derive(Debug, PartialEq, Eq)]
@@ -81,12 +82,17 @@ impl Script {
 
 /// One line; `None` if there is nothing on it.
 fn parse(text: &str) -> Result<Option<Event>, Wrong> {
+    // A byte order mark, where there was one.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let text = text.split('#').next().unwrap_or("");
     let mut words = words(text);
     let Some((at, type_)) = words.next() else {
         return Ok(None);
     };
-    let type_ = hex::number(type_).map_err(|wrong| within(at, "type: ", wrong))?;
+    let wrong = |at, what| Wrong { at, what };
+    let type_: Type = type_
+        .parse()
+        .map_err(|what| within(at, "type: ", wrong(0, what)))?;
     let Some((at, code)) = words.next() else {
         let at = text.trim_end().chars().count();
         return Err(Wrong {
@@ -94,7 +100,8 @@ fn parse(text: &str) -> Result<Option<Event>, Wrong> {
             what: "the code is missing".into(),
         });
     };
-    let code = hex::number(code).map_err(|wrong| within(at, "code: ", wrong))?;
+    let code = code.parse().and_then(|code: Code| code.of(type_));
+    let code = code.map_err(|what| within(at, "code: ", wrong(0, what)))?;
     let data = match words.next() {
         Some((at, data)) => hex::decode(data).map_err(|wrong| within(at, "data: ", wrong))?,
         None => Vec::new(),
@@ -106,7 +113,7 @@ fn parse(text: &str) -> Result<Option<Event>, Wrong> {
         });
     }
     Ok(Some(
-        Event::new(type_, code, &data).expect("the length was checked"),
+        Event::new(type_.number(), code, &data).expect("the length was checked"),
     ))
 }
 
@@ -138,8 +145,19 @@ mod tests {
 
     #[test]
     fn lines_comments_and_a_missing_line_feed() {
-        let events = all("# head\n\n1 0x1e 01000000  # a key\r\n  2 3").unwrap();
+        let events = all("\u{feff}# head\n\n1 0x1e 01000000  # a key\r\n  2 3").unwrap();
         let expected = [Event::new(1, 30, &[1, 0, 0, 0]), Event::new(2, 3, &[])];
+        assert_eq!(events, expected.map(Option::unwrap));
+    }
+
+    #[test]
+    fn types_and_codes_may_have_names() {
+        let events = all("EV_KEY KEY_A 01000000\n0x1 BTN_GAMEPAD\nEV_REL 0\n").unwrap();
+        let expected = [
+            Event::new(1, 30, &[1, 0, 0, 0]),
+            Event::new(1, 0x130, &[]),
+            Event::new(2, 0, &[]),
+        ];
         assert_eq!(events, expected.map(Option::unwrap));
     }
 
@@ -164,6 +182,9 @@ mod tests {
             ("1 2\n1 2 0g\n", 2, 6, "data"),
             ("1 2\n1 2 00 00\n", 2, 8, "too many"),
             ("1 2\né 2 00\n", 2, 1, "type"),
+            ("1 2\nKEY_A 2\n", 2, 1, "give it as code"),
+            ("1 2\n1 KEY_\n", 2, 3, "code"),
+            ("1 2\n1  REL_X\n", 2, 4, "a code of type 2"),
         ];
         for (text, line, column, word) in cases {
             let (mut script, mut events) = (Script::default(), Vec::new());

@@ -14,55 +14,77 @@ use nix::errno::Errno;
 
 use super::exit::{Exit, ENDING};
 use super::hex;
+use super::kind::{Code, Type};
 use super::script::Script;
 use crate::cli::tell::tell;
 
 /// Post events to a queue.
 ///
 /// With --type and --code: that event, --count times. Without them: one event
-/// per line of standard input, `TYPE CODE [HEXDATA]`, where numbers are decimal
-/// or hex with 0x, HEXDATA is up to 32 bytes, and # starts a comment. A bad
-/// line ends it with status 2; the lines before it were posted. Says on
-/// standard error how many events were posted.
+/// per line of standard input, `TYPE CODE [HEXDATA]`, where TYPE and CODE are
+/// numbers (decimal, or hex with 0x) or names such as EV_KEY and KEY_A, HEXDATA
+/// is up to 32 bytes, and # starts a comment. A bad line ends it with status 2;
+/// the lines before it were posted. Says on standard error how many events were
+/// posted.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The queue.
     #[arg(long, value_name = "PATH", default_value = device::DEFAULT_PATH)]
     device: PathBuf,
 
-    /// The event's type, 0 to 65535.
-    #[arg(long = "type", value_name = "N", value_parser = number, requires = "code")]
-    type_: Option<u16>,
+    /// The event's type: a number from 0 to 65535, or a name such as EV_KEY.
+    #[arg(long = "type", value_name = "TYPE", requires = "code")]
+    type_: Option<Type>,
 
-    /// The event's code, 0 to 65535.
-    #[arg(long, value_name = "N", value_parser = number, requires = "type_")]
-    code: Option<u16>,
+    /// The event's code: a number from 0 to 65535, or a name such as KEY_A, which
+    /// has its type with it.
+    #[arg(long, value_name = "CODE")]
+    code: Option<Code>,
 
     /// The payload, up to 32 bytes.
-    #[arg(long, value_name = "HEX", value_parser = payload, default_value = "", requires = "type_")]
+    #[arg(long, value_name = "HEX", value_parser = payload, default_value = "", requires = "code")]
     data: Payload,
 
     /// How many times.
-    #[arg(long, value_name = "N", default_value = "1", requires = "type_")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = hex::at_least::<0>, requires = "code")]
     count: u64,
 
     /// How many per second; as fast as possible without it.
-    #[arg(long, value_name = "N", requires = "type_")]
+    #[arg(long, value_name = "N", value_parser = rate, requires = "code")]
     rate: Option<NonZeroU64>,
 }
 
 #[derive(Clone, Debug)]
 struct Payload(Vec<u8>);
 
-fn number(text: &str) -> Result<u16, String> {
-    hex::number(text).map_err(|wrong| wrong.what)
+fn rate(text: &str) -> Result<NonZeroU64, String> {
+    let rate = hex::at_least::<1>(text)?;
+    NonZeroU64::new(rate).ok_or_else(|| "give a number from 1 on".into())
 }
 
 fn payload(text: &str) -> Result<Payload, String> {
     hex::decode(text).map(Payload).map_err(|wrong| wrong.what)
 }
 
+/// Type and code of the event that the arguments name, if they name one.
+fn numbers(args: &Args) -> Result<Option<(u16, u16)>, String> {
+    let Some(code) = args.code else {
+        return Ok(None);
+    };
+    let type_ = args.type_.or_else(|| code.type_().map(Type::from));
+    let type_ = type_.ok_or("--code is a number: give --type too, or the name of a code")?;
+    let code = code.of(type_).map_err(|wrong| format!("--code: {wrong}"))?;
+    Ok(Some((type_.number(), code)))
+}
+
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let numbers = match numbers(args) {
+        Ok(numbers) => numbers,
+        Err(wrong) => {
+            tell!("{wrong}");
+            return Ok(Exit::BadInput);
+        }
+    };
     // From here on a signal ends this between two batches, with the count told.
     let stop = StopSignals::new(&ENDING)?;
     let mut watcher = Watcher::new(Kind::Poll)?;
@@ -75,12 +97,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         watcher,
         posted: 0,
     };
-    let result = match (args.type_, args.code) {
-        (Some(type_), Some(code)) => {
+    let result = match numbers {
+        Some((type_, code)) => {
             let event = Event::new(type_, code, &args.data.0).context("the payload is too long")?;
             sender.repeat(event, args.count, args.rate)
         }
-        _ => sender.script(),
+        None => sender.script(),
     };
     let (posted, name) = (sender.posted, sender.queue.name());
     tell!(

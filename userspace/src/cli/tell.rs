@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 
 use anyhow::Context as _;
 
+pub(super) use super::printable::printable;
+
 /// What could not be done, of whatever writes there.
 pub(super) const PRINTING: &str = "cannot write to standard output";
 
@@ -28,19 +30,4 @@ pub(super) use tell;
 pub(super) fn line(words: String) {
     let line = format!("evdev-client: {}\n", printable(&words));
     let _ = io::stderr().write_all(line.as_bytes());
-}
-
-/// Without what a terminal would obey: names of devices and programs are quoted
-/// as files and other processes have them.
-pub(super) fn printable(text: &str) -> String {
-    let plain = |c: char| if c.is_control() { '?' } else { c };
-    text.chars().map(plain).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn names_cannot_draw() {
-        assert_eq!(super::printable("\x1b[2Jx\n\u{9b}y"), "?[2Jx??y");
-    }
 }

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which queue events come from.
 
-use std::fs;
 use std::io;
 
-use nix::time::{clock_gettime, ClockId};
-
 use super::error::{Error, Result};
+use crate::clock::{self, Moment};
 use crate::device::Queue;
 use crate::uapi::{self, EVENT_SIZE};
 
@@ -46,16 +44,15 @@ impl Segment {
             let errno = error.errno().map_or(0, |errno| errno as i32);
             Error::io("ask", queue.name())(io::Error::from_raw_os_error(errno))
         })?;
-        // The time between the two calls is what the dates are off by, at most.
-        let monotonic_ns = now(ClockId::CLOCK_MONOTONIC)?;
-        let realtime_ns = now(ClockId::CLOCK_REALTIME)?;
+        let now = Moment::now();
         Ok(Segment {
             device: queue.name().to_owned(),
             abi: info.abi,
             instance: info.instance,
-            boot_id: boot_id()?,
-            monotonic_ns,
-            realtime_ns,
+            boot_id: clock::boot_id().map_err(Error::io("read", clock::BOOT_ID))?,
+            monotonic_ns: now.monotonic_ns,
+            // A clock before 1970 is one that was never set.
+            realtime_ns: u64::try_from(now.realtime_ns).unwrap_or(0),
             next: info.next,
         })
     }
@@ -65,6 +62,15 @@ impl Segment {
     pub fn same_queue(&self, other: &Segment) -> bool {
         let known = self.instance != 0 && self.boot_id != 0;
         known && (self.instance, self.boot_id) == (other.instance, other.boot_id)
+    }
+
+    /// Whether times of both become dates in the same way; not if one does not know.
+    #[must_use]
+    pub fn same_clock(&self, other: &Segment) -> bool {
+        let ahead =
+            |segment: &Segment| i128::from(segment.realtime_ns) - i128::from(segment.monotonic_ns);
+        let known = self.realtime_ns != 0 && other.realtime_ns != 0;
+        known && self.boot_id == other.boot_id && ahead(self) == ahead(other)
     }
 
     pub(super) fn pack(&self) -> Vec<u8> {
@@ -118,20 +124,4 @@ impl Segment {
             ..Segment::default()
         }
     }
-}
-
-fn now(clock: ClockId) -> Result<u64> {
-    let time =
-        clock_gettime(clock).map_err(|errno| Error::io("read", "the clock")(errno.into()))?;
-    let ns = i128::from(time.tv_sec()) * 1_000_000_000 + i128::from(time.tv_nsec());
-    // A clock before 1970 is one that was never set.
-    Ok(u64::try_from(ns).unwrap_or(0))
-}
-
-fn boot_id() -> Result<u128> {
-    const PATH: &str = "/proc/sys/kernel/random/boot_id";
-    let text = fs::read_to_string(PATH).map_err(Error::io("read", PATH))?;
-    let digits: String = text.trim().split('-').collect();
-    u128::from_str_radix(&digits, 16)
-        .map_err(|error| Error::io("read", PATH)(io::Error::other(error)))
 }

@@ -3,7 +3,9 @@
 //! timers, standard input. Queues and input devices are watched in the VM.
 
 mod hotplug;
+mod names;
 mod options;
 mod program;
 mod signals;
 mod sources;
+mod times;

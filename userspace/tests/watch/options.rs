@@ -20,13 +20,13 @@ fn c6_csv_has_titles_and_quotes() {
     assert!(watch.banner.starts_with("# evdev-client: watching stdin"));
     assert_eq!(
         watch.line(),
-        "device,seq,time,source,type,code,lost,value,data,text"
+        "device,seq,time,source,type,code,lost,value,data,text,utc,boot_id"
     );
     say(watch.child.stdin.as_ref().unwrap(), "one,two");
     let line = watch.line();
     assert!(line.starts_with("stdin,,"), "{line}");
     assert!(
-        line.ends_with(",stdin,,,0,,6f6e652c74776f0a,\"one,two\""),
+        line.contains(",stdin,,,0,,6f6e652c74776f0a,\"one,two\","),
         "{line}"
     );
     watch.stop();
@@ -55,6 +55,42 @@ fn relative_times_begin_with_the_first_event() {
     let mut watch = stdin(&["--format", "%t %x", "--time", "relative"]);
     say(watch.child.stdin.as_ref().unwrap(), "first");
     assert_eq!(watch.line(), "0.000000000 first");
+    watch.stop();
+}
+
+/// The time since the event before.
+#[test]
+fn c6_deltas_begin_with_0() {
+    let mut watch = stdin(&["--format", "%t %x", "--time", "delta"]);
+    say(watch.child.stdin.as_ref().unwrap(), "first");
+    assert_eq!(watch.line(), "0.000000000 first");
+    say(watch.child.stdin.as_ref().unwrap(), "second");
+    let line = watch.line();
+    let (delta, text) = line.split_once(' ').unwrap();
+    assert_eq!(text, "second");
+    assert!(delta.parse::<f64>().unwrap() > 0.0, "{line}");
+    watch.stop();
+}
+
+/// What is hex is also there in ASCII, if it is asked for.
+#[test]
+fn c6_payloads_in_hex_have_an_ascii_column() {
+    let mut watch = stdin(&["--ascii"]);
+    let mut send = |bytes: &[u8]| {
+        std::io::Write::write_all(&mut watch.child.stdin.as_ref().unwrap(), bytes).unwrap();
+        watch.line()
+    };
+    let line = send(b"\0ding\n");
+    assert!(
+        line.ends_with("  |.ding.|") && line.contains("data 0064696e670a "),
+        "{line}"
+    );
+    let line = send(b"words\n");
+    assert!(line.ends_with(" words"), "{line}");
+    watch.stop();
+    let mut watch = stdin(&["--format", "%a|%x"]);
+    say(watch.child.stdin.as_ref().unwrap(), "words");
+    assert_eq!(watch.line(), "words.|words");
     watch.stop();
 }
 
@@ -98,10 +134,22 @@ fn c6_nobody_has_to_read_the_messages() {
 /// C7: what cannot be meant.
 #[test]
 fn c7_wrong_options_say_what_there_is() {
-    let cases: [(&[&str], i32, &str); 8] = [
+    let cases: [(&[&str], i32, &str); 12] = [
         (&["--format", "xml"], 2, "give text, json, csv"),
         (&["--format", "%q"], 2, "no field is called %q"),
-        (&["--time", "noon"], 2, "monotonic, relative, utc, local"),
+        (
+            &["--time", "noon"],
+            2,
+            "monotonic, relative, delta, utc, local",
+        ),
+        (&["--since", "noon"], 2, "how long ago"),
+        (&["--since", "1h", "--last", "2"], 2, "cannot be used with"),
+        (&["--from", "1", "--last", "2"], 2, "cannot be used with"),
+        (
+            &["--every", "1h", "--last", "2"],
+            1,
+            "--from, --last and --since work on queues only",
+        ),
         (&["--type", "KEY_A"], 2, "give it as code"),
         (&["--code", "EV_KEY"], 2, "give it as type"),
         (&["--source", "me"], 2, "pid:N"),

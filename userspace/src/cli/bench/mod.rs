@@ -32,17 +32,17 @@ use crate::cli::tell::{print, tell};
 pub(super) struct Args {
     /// How often everything is measured; the median is told.
     #[arg(long, value_name = "N", default_value_t = 15,
-          value_parser = clap::value_parser!(u16).range(1..))]
+          value_parser = crate::cli::hex::within::<u16, 1, 65535>)]
     rounds: u16,
 
     /// Milliseconds that each throughput is measured for in a round.
     #[arg(long, value_name = "MS", default_value_t = 100,
-          value_parser = clap::value_parser!(u16).range(1..))]
+          value_parser = crate::cli::hex::within::<u16, 1, 65535>)]
     time: u16,
 
     /// Wake-ups of each kind in a round.
     #[arg(long, value_name = "N", default_value_t = 100,
-          value_parser = clap::value_parser!(u16).range(1..))]
+          value_parser = crate::cli::hex::within::<u16, 1, 65535>)]
     wakeups: u16,
 
     /// The file of the module evq_timer, for what needs a producer in the

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The configuration file: TOML, checked as a whole before anything of it counts.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
@@ -16,17 +16,20 @@ use toml::Spanned;
 
 use super::rule::{Action, Rule, Wanted};
 use super::shape;
+use crate::cli::decode::Decoders;
 use crate::cli::filter::Filter;
 use crate::cli::watch::position;
 use crate::cli::whose::SourceWanted;
 
 /// What a file says.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Config {
     pub(super) devices: Vec<Device>,
     pub(super) rules: Vec<Rule>,
     pub(super) hooks: Limits,
     pub(super) metrics: Option<Listen>,
+    /// What events mean.
+    pub(super) decoders: Decoders,
 }
 
 /// A device to watch.
@@ -97,6 +100,8 @@ pub(super) type Wrong = (Option<Range<usize>>, String);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileTable {
+    #[serde(default)]
+    decode: Vec<Spanned<PathBuf>>,
     #[serde(default, rename = "device")]
     devices: Vec<DeviceTable>,
     #[serde(default, rename = "rule")]
@@ -137,10 +142,15 @@ struct RuleTable {
     codes: Option<Spanned<Choice>>,
     #[serde(rename = "value")]
     values: Option<Spanned<Vec<i32>>>,
+    event: Option<Spanned<String>>,
+    #[serde(default)]
+    fields: BTreeMap<String, FieldValue>,
     run: Option<Spanned<Vec<String>>>,
     time_limit: Option<Spanned<String>>,
     append: Option<Spanned<PathBuf>>,
     log: Option<Spanned<bool>>,
+    #[serde(default)]
+    show_keys: bool,
 }
 
 /// One of them, or several.
@@ -159,6 +169,26 @@ enum Choice {
 enum Number {
     Plain(u16),
     Name(String),
+}
+
+/// What a field of a decoded event must say.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "give a text or a number")]
+enum FieldValue {
+    Integer(i64),
+    Float(f64),
+    Text(String),
+}
+
+impl FieldValue {
+    /// As text has it.
+    fn text(self) -> String {
+        match self {
+            FieldValue::Integer(number) => number.to_string(),
+            FieldValue::Float(number) => number.to_string(),
+            FieldValue::Text(text) => text,
+        }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -229,6 +259,7 @@ impl Config {
             ));
         }
         let hooks = file.hooks.limits()?;
+        let decoders = decoders(file.decode)?;
         let mut names = HashSet::new();
         let mut rules = Vec::new();
         for table in file.rules {
@@ -247,6 +278,18 @@ impl Config {
                     "no [[device]] has this path; add one, or mend the path",
                 );
             }
+            if let Some(event) = rule
+                .event
+                .as_ref()
+                .filter(|event| !decoders.know(event.get_ref()))
+            {
+                return wrong(
+                    &event.span(),
+                    "no decoder file has this name; add the file to decode = [\"/FILE\"], or \
+                     mend the name: a decoder's, or a decoder's and a code's, such as \
+                     \"doorbell front\"",
+                );
+            }
             rules.push(rule.checked(whole, hooks.time_limit)?);
         }
         Ok(Config {
@@ -254,6 +297,7 @@ impl Config {
             rules,
             hooks,
             metrics: file.metrics.map(listen).transpose()?,
+            decoders,
         })
     }
 }
@@ -302,8 +346,15 @@ impl RuleTable {
                     source.into_iter().collect(),
                 ),
                 values: values.transpose()?,
+                event: self.event.map(Spanned::into_inner),
+                fields: self
+                    .fields
+                    .into_iter()
+                    .map(|(name, value)| (name, value.text()))
+                    .collect(),
             },
             action,
+            show_keys: self.show_keys,
         })
     }
 }
@@ -389,6 +440,16 @@ fn some<T>(list: Spanned<Vec<T>>) -> Result<Vec<T>, Wrong> {
     Ok(list.into_inner())
 }
 
+/// All of them are read now: a reload reads them again.
+fn decoders(files: Vec<Spanned<PathBuf>>) -> Result<Decoders, Wrong> {
+    let whole = files.first().map(Spanned::span);
+    if let Some(file) = files.iter().find(|file| !is_whole(file.get_ref())) {
+        return wrong(&file.span(), "give the whole path of a decoder file");
+    }
+    let paths: Vec<_> = files.into_iter().map(Spanned::into_inner).collect();
+    Decoders::load(&paths).map_err(|bad| (whole, bad.to_string()))
+}
+
 /// Whether a path could be opened, from wherever.
 fn is_whole(path: &Path) -> bool {
     path.is_absolute() && !path.as_os_str().as_encoded_bytes().contains(&0)
@@ -423,6 +484,54 @@ mod tests {
     use super::super::rule::Seen;
     use super::*;
 
+    /// What a decoder file says of events can be asked for.
+    #[test]
+    fn rules_want_what_decoders_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("decoder.toml");
+        let decoder = "[[decoder]]\nname = \"bell\"\nsource = \"pid\"\n\
+                       codes = { 3 = \"front door\" }\n[[decoder.field]]\nname = \"level\"\n\
+                       kind = \"u8\"\nvalues = { 1 = \"low\" }\n";
+        fs::write(&path, decoder).unwrap();
+        let parse = |rule: &str| {
+            Config::parse(&format!(
+                "decode = [{path:?}]\n[[device]]\npath = \"/dev/evq\"\n\
+                 [[rule]]\nname = \"x\"\nlog = true\n{rule}"
+            ))
+        };
+        // Another source; the front door, low and high; another code.
+        let events = [(0x8001_0000, 3, 1), (42, 3, 1), (42, 3, 2), (42, 4, 1)];
+        let events = events.map(|(source, code, level)| {
+            let event = Event::new(1, code, &[level]).unwrap();
+            Seen::Queue(Event { source, ..event })
+        });
+        for (rule, wanted) in [
+            ("event = \"bell\"", [false, true, true, true]),
+            ("event = \"bell front door\"", [false, true, true, false]),
+            ("fields = { level = \"low\" }", [false, true, false, true]),
+            ("fields = { level = 2 }", [false, false, true, false]),
+            (
+                "code = 3\nevent = \"bell\"\nfields = { level = \"low\" }",
+                [false, true, false, false],
+            ),
+            ("fields = { volume = 2 }", [false; 4]),
+        ] {
+            let config = parse(rule).unwrap();
+            let is = |seen| {
+                let rule = &config.rules[0];
+                rule.wanted.is("/dev/evq", seen, &config.decoders)
+            };
+            assert_eq!(events.each_ref().map(is), wanted, "{rule}");
+        }
+        for unknown in ["event = \"horn\"", "event = \"bell back\""] {
+            let (span, message) = parse(unknown).unwrap_err();
+            assert!(
+                span.is_some() && message.contains("no decoder file"),
+                "{message}"
+            );
+        }
+    }
+
     /// A name is of a code of one type; a number may be of any.
     #[test]
     fn rules_want_what_their_names_mean() {
@@ -449,7 +558,11 @@ mod tests {
                 "[[device]]\npath = \"/dev/evq\"\n[[rule]]\nname = \"x\"\nlog = true\n{rule}"
             );
             let config = Config::parse(&text).unwrap();
-            let is = |seen| config.rules[0].wanted.is("/dev/evq", seen);
+            let is = |seen| {
+                config.rules[0]
+                    .wanted
+                    .is("/dev/evq", seen, &config.decoders)
+            };
             assert_eq!(events.each_ref().map(is), wanted, "{rule}");
         }
     }

@@ -66,7 +66,7 @@ impl Hooks {
         &mut self,
         rule: &str,
         argv: &[String],
-        variables: &[(&str, String)],
+        variables: &[(String, String)],
         time_limit: Duration,
     ) -> std::io::Result<u32> {
         let mut words = argv.iter();

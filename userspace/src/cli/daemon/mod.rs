@@ -6,6 +6,7 @@ mod config;
 mod device;
 mod hook;
 mod http;
+mod log;
 mod metrics;
 mod request;
 mod rule;
@@ -21,6 +22,7 @@ use evq::via::Kind;
 use tracing::level_filters::LevelFilter;
 
 use super::exit::Exit;
+use crate::cli::printable::printable;
 use crate::cli::tell::{print, tell};
 use config::Config;
 
@@ -28,8 +30,10 @@ use config::Config;
 ///
 /// The file has rules: which events, and whether to run a program for each, to
 /// append it to a file or to log it. A program runs with the event in its
-/// environment (EVQ_DEVICE, EVQ_SEQ, EVQ_TIME_NS, EVQ_SOURCE, EVQ_TYPE,
-/// EVQ_CODE, EVQ_LOST, EVQ_DATA, EVQ_TEXT, EVQ_VALUE), never through a shell.
+/// environment (EVQ_DEVICE, EVQ_SEQ, EVQ_TIME_NS, EVQ_TIME, EVQ_BOOT_ID,
+/// EVQ_SOURCE, EVQ_TYPE, EVQ_CODE, EVQ_LOST, EVQ_DATA, EVQ_TEXT, EVQ_VALUE,
+/// EVQ_HIDDEN), never through a shell. Which keys of a keyboard are pressed is
+/// hidden unless a rule has show_keys = true or names a code.
 /// While as many programs run as may, or a file cannot be appended to, no more
 /// events are read: they wait in the queue, and what that cannot hold is
 /// counted as lost.
@@ -80,7 +84,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     if args.check {
         print(&format!(
             "{}: {} devices, {} rules\n",
-            args.config.display(),
+            printable(&args.config.display().to_string()),
             config.devices.len(),
             config.rules.len()
         ))?;
@@ -97,13 +101,21 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn log(args: &Args) {
-    let builder = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_max_level(args.log_level);
     // The journal has its own clock.
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let kind = match (args.log_format, journal || !colour) {
+        (LogFormat::Json, _) => log::Kind::Json,
+        (LogFormat::Text, true) => log::Kind::Plain,
+        (LogFormat::Text, false) => log::Kind::Coloured,
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_writer(move || log::Entries {
+            to: std::io::stderr(),
+            kind,
+        })
+        .with_target(false)
+        .with_max_level(args.log_level);
     match (args.log_format, journal) {
         (LogFormat::Json, _) => builder.json().flatten_event(true).init(),
         (LogFormat::Text, true) => builder.with_ansi(false).without_time().init(),

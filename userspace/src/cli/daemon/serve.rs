@@ -16,9 +16,10 @@ use super::device::{Came, Open, State, Watched};
 use super::hook::Hooks;
 use super::http::Server;
 use super::metrics::{ByDevice, ByRule, Metrics};
-use super::rule::{Action, Rule, Seen};
+use super::rule::{Action, Known, Rule, Seen};
 use super::service::{self, Kept};
 use crate::cli::exit::{Exit, STEERING};
+use crate::cli::wallclock::WallClock;
 
 /// Reads of one device before the others get their turn.
 const TURN: usize = 16;
@@ -34,6 +35,11 @@ pub(super) fn run(path: &Path, via: Kind, config: Config) -> anyhow::Result<Exit
     let mut kept = Kept::take();
     let mut watcher = Watcher::new(via)?;
     let signals_token = watcher.also(&signals, "the signalfd")?;
+    let wall = WallClock::new();
+    let clock_token = match wall.changes() {
+        Some(changes) => Some(watcher.also(changes, "the timerfd of the wall clock")?),
+        None => None,
+    };
     let mut devices = Vec::new();
     for device in config.devices {
         devices.push(Watched::open(device, &mut kept, &mut watcher)?);
@@ -49,8 +55,13 @@ pub(super) fn run(path: &Path, via: Kind, config: Config) -> anyhow::Result<Exit
         limits: config.hooks,
         signals,
         signals_token,
+        clock_token,
         devices,
         doing: Doing {
+            known: Known {
+                wall,
+                decoders: config.decoders,
+            },
             hooks: Hooks::new(config.hooks.grace),
             most: config.hooks.running,
             files: super::append::Files::default(),
@@ -77,6 +88,8 @@ struct Daemon {
     limits: Limits,
     signals: StopSignals,
     signals_token: Token,
+    /// Tells that the wall clock was set, or the machine resumed.
+    clock_token: Option<Token>,
     devices: Vec<Watched>,
     doing: Doing,
     server: Option<Server>,
@@ -89,6 +102,7 @@ struct Daemon {
 
 /// What rules do.
 struct Doing {
+    known: Known,
     hooks: Hooks,
     /// Hooks that may run at the same time.
     most: usize,
@@ -119,6 +133,9 @@ impl Daemon {
                 while let Some(signal) = self.signals.next()? {
                     self.signal(signal, now)?;
                 }
+            }
+            if self.clock_token.is_some_and(|token| ready.contains(&token)) {
+                self.doing.known.wall.check();
             }
             self.reap();
             self.doing.hooks.enforce(now);
@@ -252,7 +269,9 @@ impl Daemon {
                 return Ok(());
             }
             reads -= 1;
-            match open.read()? {
+            let came = open.read()?;
+            self.doing.known.wall.check();
+            match came {
                 Came::Events {
                     count,
                     lost,
@@ -383,6 +402,7 @@ impl Daemon {
             }
         }
         self.rules = config.rules.into();
+        self.doing.known.decoders = config.decoders;
         self.limits = config.hooks;
         self.doing.hooks.set_grace(config.hooks.grace);
         self.doing.most = config.hooks.running;
@@ -443,7 +463,9 @@ impl Doing {
                 }
             }
             for (at, rule) in begun.iter().enumerate().skip(from) {
-                if rule.wanted.is(name, seen) && self.act(rule, seen, name) == Done::Blocked {
+                if rule.wanted.is(name, seen, &self.known.decoders)
+                    && self.act(rule, seen, name) == Done::Blocked
+                {
                     open.begun = Some((begun.clone(), at));
                     return Done::Blocked;
                 }
@@ -462,10 +484,12 @@ impl Doing {
                 if self.hooks.running() >= self.most {
                     return Done::Blocked;
                 }
-                match self
-                    .hooks
-                    .start(&rule.name, argv, &seen.variables(device), *time_limit)
-                {
+                match self.hooks.start(
+                    &rule.name,
+                    argv,
+                    &seen.variables(device, rule, &self.known),
+                    *time_limit,
+                ) {
                     Ok(pid) => {
                         self.metrics.hooks_started.get_or_create(&label).inc();
                         debug!(rule = rule.name, pid, "has started");
@@ -485,7 +509,7 @@ impl Doing {
                 if self.retry.is_some() {
                     return Done::Blocked;
                 }
-                let line = seen.line(device);
+                let line = seen.line(device, rule, &self.known);
                 if let Err(error) = self.files.append(path, &line) {
                     self.metrics.append_failures.get_or_create(&label).inc();
                     error!(
@@ -499,25 +523,18 @@ impl Doing {
                 }
             }
             Action::Log => {
-                let (source, text) = (seen.source(device), seen.text());
-                match seen {
-                    Seen::Queue(event) => info!(
-                        rule = rule.name,
-                        device,
-                        seq = event.seq,
-                        time_ns = event.time_ns,
-                        source,
-                        lost = event.lost,
-                        "{text}"
-                    ),
-                    Seen::Input(stamped) => info!(
-                        rule = rule.name,
-                        device,
-                        time_ns = stamped.time_ns,
-                        source,
-                        "{text}"
-                    ),
-                }
+                let row = seen.row(device, rule, &self.known);
+                info!(
+                    rule = rule.name,
+                    device,
+                    seq = row.seq,
+                    time_ns = row.time_ns,
+                    time = row.time,
+                    source = row.source,
+                    lost = row.seq.map(|_| row.lost),
+                    "{}",
+                    row.text
+                );
             }
         }
         self.metrics.matched.get_or_create(&label).inc();

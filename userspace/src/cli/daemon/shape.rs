@@ -43,7 +43,7 @@ const fn key(table: &'static str, name: &'static str, type_: Type, example: &'st
     }
 }
 
-const KEYS: [Key; 18] = [
+const KEYS: [Key; 20] = [
     key("device", "path", Type::Text, r#""/dev/evq""#),
     key("device", "from", Type::Position, r#""oldest""#),
     key("device", "wait", Type::Flag, "true"),
@@ -77,6 +77,8 @@ const KEYS: [Key; 18] = [
         r#""/var/log/evq/events.jsonl""#,
     ),
     key("rule", "log", Type::Flag, "true"),
+    key("rule", "show_keys", Type::Flag, "true"),
+    key("rule", "event", Type::Text, r#""doorbell""#),
 ];
 
 fn known(table: &str, name: &str) -> Option<&'static Key> {
@@ -112,6 +114,12 @@ pub(super) fn check(text: &str) -> Result<(), Wrong> {
                     "there is one table {name}; write [{name}] on a line, and its keys on the \
                      lines below"
                 );
+                return Err((Some(span), message));
+            }
+            ("decode", value) if !Type::Words.takes(value) => {
+                let right = Type::Words.mended(value);
+                let right = right.unwrap_or_else(|| r#"["/etc/evq/doorbell.toml"]"#.into());
+                let message = format!("decode takes a list of files; write: decode = {right}");
                 return Err((Some(span), message));
             }
             // The reader of the content knows which there are.

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use evq::device::DEFAULT_PATH;
 
 use super::exit::Exit;
+use super::json;
+use super::printable::printable;
 use super::tell::print;
 use super::Format;
 
@@ -81,10 +83,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let count = |level| findings.iter().filter(|f| f.level == level).count();
     let (warnings, failures) = (count(Level::Warn), count(Level::Fail));
     let text = match args.format {
-        Format::Json => format!(
-            "{}\n",
-            serde_json::json!({"v": 1, "checks": findings, "ok": failures == 0})
-        ),
+        Format::Json => {
+            json::line(&serde_json::json!({"v": 1, "checks": findings, "ok": failures == 0})) + "\n"
+        }
         Format::Text => {
             let lines: String = findings.iter().map(line).collect();
             let verdict = match (failures, warnings) {
@@ -112,7 +113,8 @@ fn line(finding: &Finding) -> String {
     let todo = finding
         .todo
         .iter()
-        .map(|todo| format!("{:24}-> {todo}\n", ""));
+        .map(|todo| format!("{:24}-> {}\n", "", printable(todo)));
     let todo: String = todo.collect();
-    format!("{level:<5} {:<17} {}\n{todo}", finding.check, finding.found)
+    let found = printable(&finding.found);
+    format!("{level:<5} {:<17} {found}\n{todo}", finding.check)
 }

@@ -27,7 +27,7 @@ pub(super) struct Args {
     place: Place,
 
     /// How many sources to watch.
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = crate::cli::hex::within::<u64, 1, 10_000>)]
     sources: u64,
 }
 

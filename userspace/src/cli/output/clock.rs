@@ -4,7 +4,8 @@
 use clap::ValueEnum;
 use jiff::tz::TimeZone;
 use jiff::Timestamp;
-use nix::time::{clock_gettime, ClockId};
+
+use crate::cli::wallclock::{self, WallClock};
 
 /// How to print times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -14,6 +15,8 @@ pub(in crate::cli) enum Clock {
     Monotonic,
     /// Seconds since the first event that is printed.
     Relative,
+    /// Seconds since the event that was printed before.
+    Delta,
     /// Date and time, UTC.
     Utc,
     /// Date and time, local.
@@ -25,6 +28,7 @@ pub(in crate::cli) enum Clock {
 pub(super) struct Times {
     clock: Clock,
     first_ns: Option<u64>,
+    last_ns: Option<u64>,
     zone: TimeZone,
 }
 
@@ -37,41 +41,33 @@ impl Times {
         Times {
             clock,
             first_ns: None,
+            last_ns: None,
             zone,
         }
     }
 
-    /// The time of an event.
-    pub(super) fn print(&mut self, time_ns: u64) -> String {
+    /// The time of an event. Dates are those of `wall`.
+    pub(super) fn print(&mut self, time_ns: u64, wall: &WallClock) -> String {
         let first_ns = *self.first_ns.get_or_insert(time_ns);
+        let last_ns = self.last_ns.replace(time_ns).unwrap_or(time_ns);
         match self.clock {
             Clock::Monotonic => seconds(i128::from(time_ns)),
             // Sources are not read in the order of their times.
             Clock::Relative => seconds(i128::from(time_ns) - i128::from(first_ns)),
-            Clock::Utc => self.date(time_ns, "%Y-%m-%dT%H:%M:%S.%9fZ"),
-            Clock::Local => self.date(time_ns, "%Y-%m-%dT%H:%M:%S.%9f%:z"),
+            Clock::Delta => seconds(i128::from(time_ns) - i128::from(last_ns)),
+            Clock::Utc => date(wall.date(time_ns), time_ns, wallclock::utc),
+            Clock::Local => date(wall.date(time_ns), time_ns, |date| {
+                let date = date.to_zoned(self.zone.clone());
+                date.strftime("%Y-%m-%dT%H:%M:%S.%9f%:z").to_string()
+            }),
         }
     }
+}
 
-    /// By the distance of the two clocks as it is now: the wall clock may have
-    /// been set meanwhile.
-    fn date(&self, time_ns: u64, format: &str) -> String {
-        let now = |clock| {
-            // It cannot fail for these clocks.
-            clock_gettime(clock).map_or(0, |now| {
-                i128::from(now.tv_sec()) * 1_000_000_000 + i128::from(now.tv_nsec())
-            })
-        };
-        let ahead = now(ClockId::CLOCK_REALTIME) - now(ClockId::CLOCK_MONOTONIC);
-        match Timestamp::from_nanosecond(i128::from(time_ns) + ahead) {
-            Ok(time) => time
-                .to_zoned(self.zone.clone())
-                .strftime(format)
-                .to_string(),
-            // A source that stamps nonsense.
-            Err(_) => seconds(i128::from(time_ns)),
-        }
-    }
+/// As other times are, where there is no date: of a source that stamps nonsense, or of a
+/// recording that does not know.
+fn date(date: Option<Timestamp>, time_ns: u64, print: impl FnOnce(Timestamp) -> String) -> String {
+    date.map_or_else(|| seconds(i128::from(time_ns)), print)
 }
 
 /// Seconds with nine decimals.
@@ -87,33 +83,38 @@ mod tests {
 
     #[test]
     fn relative_times_may_be_negative() {
+        let wall = WallClock::default();
         let mut times = Times::new(Clock::Relative);
-        assert_eq!(times.print(5_000_000_001), "    0.000000000");
-        assert_eq!(times.print(6_500_000_001), "    1.500000000");
-        assert_eq!(times.print(5_000_000_000), "   -0.000000001");
+        let mut print = |time_ns| times.print(time_ns, &wall);
+        assert_eq!(print(5_000_000_001), "    0.000000000");
+        assert_eq!(print(6_500_000_001), "    1.500000000");
+        assert_eq!(print(5_000_000_000), "   -0.000000001");
+    }
+
+    #[test]
+    fn deltas_are_to_the_event_before() {
+        let wall = WallClock::default();
+        let mut times = Times::new(Clock::Delta);
+        let mut print = |time_ns| times.print(time_ns, &wall);
+        assert_eq!(print(5_000_000_001), "    0.000000000");
+        assert_eq!(print(6_500_000_001), "    1.500000000");
+        assert_eq!(print(6_500_000_003), "    0.000000002");
+        // Sources are not read in the order of their times.
+        assert_eq!(print(6_500_000_001), "   -0.000000002");
     }
 
     #[test]
     fn dates_are_those_of_the_wall_clock() {
-        let now = |clock| {
-            let now = clock_gettime(clock).unwrap();
-            u64::try_from(now.tv_sec() * 1_000_000_000 + now.tv_nsec()).unwrap()
-        };
+        let wall = WallClock::new();
+        let stamp = evq::clock::Moment::now();
         for clock in [Clock::Utc, Clock::Local] {
-            let before = now(ClockId::CLOCK_REALTIME);
-            let printed = Times::new(clock).print(now(ClockId::CLOCK_MONOTONIC));
-            let after = now(ClockId::CLOCK_REALTIME);
+            let printed = Times::new(clock).print(stamp.monotonic_ns, &wall);
             let time: Timestamp = printed.parse().unwrap();
-            let time = u64::try_from(time.as_nanosecond()).unwrap();
-            // The two clocks are read one after the other.
-            let slack = after - before;
-            assert!(
-                (before - slack..=after + slack).contains(&time),
-                "{printed}: {before}..{after}"
-            );
+            assert_eq!(time.as_nanosecond(), stamp.realtime_ns, "{printed}");
         }
-        assert!(Times::new(Clock::Utc).print(0).ends_with('Z'));
-        // Beyond what a date can be.
-        assert!(Times::new(Clock::Utc).print(u64::MAX).contains('.'));
+        let mut utc = Times::new(Clock::Utc);
+        assert!(utc.print(0, &wall).ends_with('Z'));
+        // Where none is known.
+        assert_eq!(utc.print(5, &WallClock::default()), "    0.000000005");
     }
 }

@@ -5,7 +5,7 @@ mod clock;
 mod style;
 
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use anyhow::Context as _;
 use evq::StopSignals;
@@ -13,9 +13,12 @@ use nix::errno::Errno;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use serde::Serialize;
 
+use super::decode::Decoders;
 use super::json;
+use super::printable::printable;
 use super::row::Row;
 use super::tell::PRINTING;
+use super::wallclock::WallClock;
 pub(super) use clock::Clock;
 use clock::Times;
 pub(super) use style::Style;
@@ -51,9 +54,14 @@ fn whole_lines(bytes: &[u8], most: usize) -> usize {
 pub(super) struct Output {
     style: Style,
     times: Times,
+    wall: WallClock,
+    decoders: Decoders,
+    /// Whether the next row is the first of those that were read together.
+    first_row: bool,
     show_device: bool,
     quiet: bool,
     hide_keys: bool,
+    ascii: bool,
     lines: String,
 }
 
@@ -66,26 +74,47 @@ struct Banner<'a> {
 
 impl Output {
     pub(super) fn new(style: Style, clock: Clock, show_device: bool, quiet: bool) -> Output {
+        // Others have no dates.
+        let wall = match (&style, clock) {
+            (Style::Text, Clock::Monotonic | Clock::Relative | Clock::Delta) => {
+                WallClock::default()
+            }
+            _ => WallClock::new(),
+        };
         Output {
             style,
             times: Times::new(clock),
+            wall,
+            decoders: Decoders::default(),
+            first_row: true,
             show_device,
             quiet,
             hide_keys: false,
+            ascii: false,
             lines: String::new(),
         }
     }
 
-    /// Lines for people do not tell which keys are pressed. Those for programs
-    /// do.
+    /// Has no line tell which keys are pressed.
     pub(super) fn hide_keys(&mut self) {
-        self.hide_keys = self.style == Style::Text;
+        self.hide_keys = true;
+    }
+
+    /// Has events decoded.
+    pub(super) fn decode(&mut self, decoders: Decoders) {
+        self.decoders = decoders;
+    }
+
+    /// Has text show payloads in ASCII beside the hex.
+    pub(super) fn show_ascii(&mut self) {
+        self.ascii = true;
     }
 
     /// The line that says that everything is armed. It comes first; among values
     /// it is a comment.
     pub(super) fn banner(&mut self, devices: &[String], via: &str) {
-        let names = devices.join(", ");
+        let names: Vec<_> = devices.iter().map(|name| printable(name)).collect();
+        let names = names.join(", ");
         match self.style {
             Style::Text => self.line(&format!("evdev-client: watching {names} via {via}")),
             Style::Json => {
@@ -117,14 +146,40 @@ impl Output {
         if self.hide_keys {
             row.hide_key();
         }
-        let time = self.times.print(row.time_ns);
+        self.decoders.apply(&mut row);
+        if std::mem::take(&mut self.first_row) {
+            self.wall.check();
+        }
+        let time = self.times.print(row.time_ns, &self.wall);
+        if self.style != Style::Text {
+            self.wall.date_row(&mut row);
+        }
         let prefix = if self.show_device {
-            format!("{}: ", row.device)
+            format!("{}: ", printable(row.device))
         } else {
             String::new()
         };
-        let lines = style::lines(&self.style, &row, &time, &prefix);
+        let mut lines = style::lines(&self.style, &row, &time, &prefix);
+        if self.ascii && self.style == Style::Text {
+            style::add_ascii(&mut lines, &row);
+        }
         self.line(&lines);
+    }
+
+    /// Takes the clock of a recording for the rows that follow.
+    pub(super) fn set_clock(&mut self, wall: WallClock) {
+        self.wall = wall;
+    }
+
+    /// Becomes readable when the wall clock has been set or the machine has resumed:
+    /// then [`Output::check_clock`] is due.
+    pub(super) fn clock_changes(&self) -> Option<BorrowedFd<'_>> {
+        self.wall.changes()
+    }
+
+    /// Looks whether the wall clock has changed.
+    pub(super) fn check_clock(&mut self) {
+        self.wall.check();
     }
 
     /// Writes what was collected, unless the reader does not take it and a
@@ -140,12 +195,23 @@ impl Output {
             let mut fds = [
                 PollFd::new(stdout.as_fd(), PollFlags::POLLOUT),
                 PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+                // The last one may be missing.
+                PollFd::new(signals.as_fd(), PollFlags::empty()),
             ];
+            let clock = self.wall.changes();
+            if let Some(clock) = clock {
+                fds[2] = PollFd::new(clock, PollFlags::POLLIN);
+            }
             match poll(&mut fds, PollTimeout::NONE) {
                 Err(Errno::EINTR) => continue,
                 result => result?,
             };
             if !fds[0].any().unwrap_or(true) {
+                if clock.is_some() && fds[2].any().unwrap_or(true) {
+                    // While the reader takes nothing, events wait that are from before.
+                    self.wall.check();
+                    continue;
+                }
                 let written = self.lines.len() - rest.len();
                 self.lines.drain(..written);
                 return Ok(Flushed::Signalled);
@@ -160,6 +226,7 @@ impl Output {
             }
         }
         self.lines.clear();
+        self.first_row = true;
         Ok(Flushed::All)
     }
 

@@ -3,7 +3,9 @@
 
 use std::str::FromStr;
 
+use crate::cli::printable::printable;
 use crate::cli::row::Row;
+use crate::cli::secret::Secret;
 use crate::cli::{hex, json, Format};
 
 /// How to print.
@@ -38,10 +40,16 @@ pub(in crate::cli) enum Field {
     Value,
     Data,
     Text,
+    Utc,
+    BootId,
+    Ascii,
 }
 
+/// Only in lines of the user's: what CSV has in another form.
+const ASCII: (char, &str, Field) = ('a', "ascii", Field::Ascii);
+
 /// The fields in the order of CSV: letter, title.
-const FIELDS: [(char, &str, Field); 10] = [
+const FIELDS: [(char, &str, Field); 12] = [
     ('D', "device", Field::Device),
     ('n', "seq", Field::Seq),
     ('t', "time", Field::Time),
@@ -52,6 +60,8 @@ const FIELDS: [(char, &str, Field); 10] = [
     ('v', "value", Field::Value),
     ('d', "data", Field::Data),
     ('x', "text", Field::Text),
+    ('u', "utc", Field::Utc),
+    ('b', "boot_id", Field::BootId),
 ];
 
 impl From<Format> for Style {
@@ -91,9 +101,11 @@ fn template(text: &str) -> Result<Vec<Part>, String> {
             literal.push('%');
             continue;
         }
-        let Some((.., field)) = FIELDS.iter().find(|(letter, ..)| Some(*letter) == name) else {
+        let mut fields = FIELDS.iter().chain([&ASCII]);
+        let Some((.., field)) = fields.find(|(letter, ..)| Some(*letter) == name) else {
             let known: Vec<_> = FIELDS
                 .iter()
+                .chain([&ASCII])
                 .map(|(letter, title, _)| format!("%{letter} {title}"))
                 .collect();
             return Err(format!(
@@ -138,7 +150,7 @@ pub(super) fn lines(style: &Style, row: &Row<'_>, time: &str, prefix: &str) -> S
 }
 
 fn text(row: &Row<'_>, time: &str, prefix: &str) -> String {
-    let (source, text) = (&row.source, &row.text);
+    let (source, text) = (printable(&row.source), &row.text);
     let Some(seq) = row.seq else {
         return format!("{prefix}{:>7} {time} {source:<9} {text}", "-");
     };
@@ -153,18 +165,35 @@ fn text(row: &Row<'_>, time: &str, prefix: &str) -> String {
     }
 }
 
+/// Adds the payload in ASCII to a line that has it in hex.
+pub(super) fn add_ascii(line: &mut String, row: &Row<'_>) {
+    let data = row.data.unwrap_or_default();
+    if !data.is_empty() && row.text.ends_with(&hex::encode(data)) {
+        // Aligned for up to 16 bytes of types and codes with few digits.
+        let width = 20 + 2 * 16;
+        let pad = width.max(row.text.len()) - row.text.len();
+        line.push_str(&format!("{:pad$}  |{}|", "", hex::ascii(data)));
+    }
+}
+
 fn value(field: Field, row: &Row<'_>, time: &str) -> Option<String> {
     Some(match field {
-        Field::Device => row.device.into(),
+        Field::Device => printable(row.device).into(),
         Field::Seq => row.seq?.to_string(),
         Field::Time => time.trim_start().into(),
-        Field::Source => row.source.clone(),
+        Field::Source => printable(&row.source).into(),
         Field::Type => row.type_?.to_string(),
+        Field::Code if row.hidden == Some(Secret::Key) => return None,
+        Field::Value | Field::Data if row.hidden == Some(Secret::Scan) => return None,
         Field::Code => row.code?.to_string(),
         Field::Lost => row.lost.to_string(),
         Field::Value => row.value?.to_string(),
         Field::Data => hex::encode(row.data?),
         Field::Text => row.text.clone(),
+        Field::Ascii if row.hidden == Some(Secret::Scan) => return None,
+        Field::Ascii => hex::ascii(row.data?),
+        Field::Utc => row.time.clone()?,
+        Field::BootId => row.boot_id.clone()?,
     })
 }
 
@@ -207,19 +236,40 @@ mod tests {
     }
 
     #[test]
+    fn ascii_is_beside_the_hex() {
+        let event = Event::new(7, 3, b"ding dong").unwrap();
+        let row = Row::event("/dev/evq", &event);
+        assert_eq!(print("%a", &row), "ding dong");
+        let with_ascii = |row: &Row<'_>| {
+            let mut line = print("text", row);
+            add_ascii(&mut line, row);
+            line
+        };
+        let line = with_ascii(&row);
+        let text = "type 7 code 3 data 64696e6720646f6e67";
+        assert!(line.ends_with(&format!("{text:52}  |ding dong|")), "{line}");
+        // What is in words already, and what has no payload.
+        assert!(with_ascii(&Row::event("/dev/evq", &self::event())).ends_with(" press"));
+        let empty = Event::new(7, 3, &[]).unwrap();
+        assert!(with_ascii(&Row::event("/dev/evq", &empty)).ends_with(" code 3"));
+        let bytes = Row::bytes("x", 1, b"\0hi");
+        assert!(with_ascii(&bytes).ends_with("|.hi|"));
+    }
+
+    #[test]
     fn csv_quotes_what_has_commas() {
         assert_eq!(
             csv_titles(),
-            "device,seq,time,source,type,code,lost,value,data,text"
+            "device,seq,time,source,type,code,lost,value,data,text,utc,boot_id"
         );
         let event = event();
         assert_eq!(
             print("csv", &Row::event("/dev/evq", &event)),
-            "/dev/evq,18,2.5,input:0,1,30,4,1,01000000,EV_KEY KEY_A press"
+            "/dev/evq,18,2.5,input:0,1,30,4,1,01000000,EV_KEY KEY_A press,,"
         );
         assert_eq!(
             print("csv", &Row::bytes("a,b", 1, b"say \"hi\"")),
-            "\"a,b\",,2.5,\"a,b\",,,0,,7361792022686922,\"say \"\"hi\"\"\""
+            "\"a,b\",,2.5,\"a,b\",,,0,,7361792022686922,\"say \"\"hi\"\"\",,"
         );
     }
 

@@ -23,7 +23,7 @@ pub(super) struct View {
     v: u32,
     pub(super) device: String,
     /// CLOCK_MONOTONIC.
-    time_ns: u64,
+    pub(super) time_ns: u64,
     pub(super) retired: bool,
     pub(super) capacity: u32,
     /// Events that the ring holds.
@@ -216,6 +216,7 @@ fn per_second(elapsed_ns: u64, before: u64, now: u64) -> Option<f64> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::cli::wallclock::WallClock;
 
     fn subscriber(fd: u32, delivered: u64, lost: u64) -> (FileNumber, Subscriber) {
         let subscriber = Subscriber {
@@ -299,7 +300,8 @@ pub(super) mod tests {
             &Ages::default(),
         );
         for view in [first, example()] {
-            let line: serde_json::Value = serde_json::from_str(&json::line(&view)).unwrap();
+            let line: serde_json::Value =
+                serde_json::from_str(&WallClock::new().json_line(&view, view.time_ns)).unwrap();
             if let Err(error) = validator.validate(&line) {
                 panic!("docs/top.schema.json forbids {line}: {error}");
             }

@@ -18,8 +18,8 @@ use evq::{StopSignals, Watcher};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 
 use super::exit::{Exit, ENDING};
-use super::json;
 use super::tell::print;
+use super::wallclock::WallClock;
 use super::watch::duration;
 use account::Account;
 use screen::Screen;
@@ -50,7 +50,7 @@ pub(super) struct Args {
     stream: Option<Stream>,
 
     /// End after this many looks.
-    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, short = 'n', value_name = "N", value_parser = crate::cli::hex::at_least::<1>)]
     num_looks: Option<u64>,
 }
 
@@ -70,6 +70,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         stop,
         watcher,
         accounts: accounts.collect::<anyhow::Result<_>>()?,
+        wall: WallClock::new(),
         looks: 0,
     };
     if args.stream.is_some() {
@@ -89,6 +90,7 @@ struct Top<'a> {
     stop: StopSignals,
     watcher: Watcher,
     accounts: Vec<Account>,
+    wall: WallClock,
     looks: u64,
 }
 
@@ -98,7 +100,9 @@ impl Top<'_> {
             let due = self.due();
             let mut lines = String::new();
             for account in &mut self.accounts {
-                lines += &json::line(&account.look()?);
+                let view = account.look()?;
+                self.wall.check();
+                lines += &self.wall.json_line(&view, view.time_ns);
                 lines.push('\n');
             }
             print(&lines)?;

@@ -69,7 +69,7 @@ fn parse(info: &str, pid: u32, fd: u32) -> Option<(FileNumber, Subscriber)> {
     let subscriber = Subscriber {
         pid,
         fd,
-        command: printable(command.trim_end()),
+        command: printable(command.trim_end()).into_owned(),
         next,
         behind: field("evq-posted")?.saturating_add(1).saturating_sub(next),
         delivered: field("evq-delivered")?,

@@ -15,9 +15,14 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use evq::via::Kind;
 use evq::{device, Position, StopSignals, Watcher};
 
+use super::decode::Decoders;
 use super::exit::{Exit, STEERING};
 use super::filter::Filter;
+use super::hex;
 use super::output::{Clock, Output, Style};
+use super::secret::SHOW_KEYS;
+use super::start::{Since, Start};
+use super::tell::tell;
 use hotplug::Hotplug;
 use session::{Limits, Session};
 use source::Spec;
@@ -59,7 +64,7 @@ pub(super) struct Args {
     via: Kind,
 
     /// End after this many events.
-    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, short = 'n', value_name = "N", value_parser = hex::at_least::<1>)]
     num_events: Option<u64>,
 
     /// Print one line once everything is armed: no event after it is missed.
@@ -87,21 +92,42 @@ pub(super) struct Args {
     #[arg(long, value_name = "POSITION", value_parser = position)]
     from: Option<Position>,
 
+    /// Start in a queue with the last N events that the filters let through, as far
+    /// as it still holds them.
+    #[arg(long, value_name = "N", value_parser = hex::at_least::<1>, conflicts_with = "from")]
+    last: Option<u64>,
+
+    /// Start in a queue with the first event since TIME, if it still holds it: how
+    /// long ago (90s, 5m), or a date, such as 2026-11-21T12:34:56Z in UTC, or
+    /// '2026-11-21 12:34' or 12:34 in local time.
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["from", "last"])]
+    since: Option<Since>,
+
     /// How to print: text, json (docs/event.schema.json), csv, or a line with
     /// fields: %n number, %t time, %s source, %T type, %c code, %x what it says,
-    /// %d its data in hex, %v the value of an input event, %l how many were lost
-    /// before it, %D the device, %% a %.
+    /// %d its data in hex, %a in ASCII, %v the value of an input event, %l how many were lost
+    /// before it, %D the device, %u the date in UTC and %b the id of the boot, by
+    /// which times of several boots are told apart, %% a %.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Style,
 
-    /// Print which keys of a keyboard are pressed in text, too: what is typed may
-    /// be a password. The other formats, and --code, always show them.
-    #[arg(long)]
+    #[arg(long, help = SHOW_KEYS)]
     show_keys: bool,
 
-    /// How to print times (JSON has CLOCK_MONOTONIC always).
+    /// How to print times (JSON always has CLOCK_MONOTONIC, and the date in UTC).
+    /// Dates of events from before this program began are those by the clock as it
+    /// is: if the clock was set or the machine suspended since, they are off by that.
     #[arg(long, value_enum, default_value = "monotonic")]
     time: Clock,
+
+    /// Say what events mean as this decoder file has it (TOML, docs/decoders.md); may
+    /// be repeated. Files in /usr/share/evq/decoders are taken as well.
+    #[arg(long, value_name = "FILE")]
+    decode: Vec<PathBuf>,
+
+    /// Print the payload in ASCII as well, where text has it in hex.
+    #[arg(long, short)]
+    ascii: bool,
 
     /// Print no events, only the banner and the summary.
     #[arg(long, short)]
@@ -138,14 +164,21 @@ pub(super) fn position(text: &str) -> Result<Position, String> {
     match text {
         "newest" => Ok(Position::Newest),
         "oldest" => Ok(Position::Oldest),
-        _ => match text.parse() {
-            Ok(seq) if seq > 0 => Ok(Position::Seq(seq)),
+        _ => match hex::unsigned(text) {
+            Some(seq) if seq > 0 => Ok(Position::Seq(seq)),
             _ => Err("give newest, oldest, or a sequence number from 1".into()),
         },
     }
 }
 
 impl Args {
+    /// Where to start in queues.
+    fn start(&self) -> Option<Start> {
+        let start = self.from.map(Start::At);
+        let start = start.or_else(|| self.last.map(Start::Last));
+        start.or_else(|| self.since.map(Start::Since))
+    }
+
     /// What to watch, in the order in which it is armed.
     fn specs(&self) -> Vec<Spec> {
         let mut specs: Vec<Spec> = self.devices.iter().map(|path| Spec::of(path)).collect();
@@ -158,6 +191,13 @@ impl Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let decoders = match Decoders::load(&args.decode) {
+        Ok(decoders) => decoders,
+        Err(bad) => {
+            tell!("{bad}");
+            return Ok(Exit::BadInput);
+        }
+    };
     // Before anything else: from here on, a signal is a matter of the loop.
     let signals = StopSignals::new(&STEERING)?;
     super::process::reap();
@@ -179,6 +219,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     if !args.show_keys && !args.filter.names_codes() {
         output.hide_keys();
     }
+    output.decode(decoders);
+    if args.ascii {
+        output.show_ascii();
+    }
     let limits = Limits {
         events: args.num_events,
         idle: args.idle_timeout,
@@ -188,7 +232,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let hotplug = args.wait.then(Hotplug::new).transpose()?;
     let mut session = Session::new(signals, watcher, hotplug, output, limits)?;
     for spec in specs {
-        session.add(spec, args.from, args.filter.clone())?;
+        session.add(spec, args.start(), args.filter.clone())?;
     }
     if args.banner {
         session.banner()?;

@@ -7,7 +7,7 @@ use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use evq::{AnySource, Position, StopSignals, Token, Watcher};
+use evq::{AnySource, StopSignals, Token, Watcher};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::Signal;
 
@@ -19,6 +19,7 @@ use crate::cli::filter::Filter;
 use crate::cli::is_absent;
 use crate::cli::output::{Flushed, Output};
 use crate::cli::process;
+use crate::cli::start::Start;
 use crate::cli::tell::tell;
 
 /// Reads of one source before the others get their turn.
@@ -38,6 +39,8 @@ pub(super) struct Limits {
 pub(super) struct Session {
     signals: StopSignals,
     signals_token: Token,
+    /// Tells that the wall clock was set, or the machine resumed.
+    clock_token: Option<Token>,
     watcher: Watcher,
     /// Tells of devices that come, if they are waited for.
     hotplug: Option<(Hotplug, Token)>,
@@ -66,6 +69,10 @@ impl Session {
         limits: Limits,
     ) -> evq::Result<Session> {
         let signals_token = watcher.also(&signals, "the signalfd")?;
+        let clock_token = match output.clock_changes() {
+            Some(changes) => Some(watcher.also(changes, "the timerfd of the wall clock")?),
+            None => None,
+        };
         let hotplug = match hotplug {
             Some(hotplug) => {
                 let token = watcher.also(&hotplug, "inotify")?;
@@ -76,6 +83,7 @@ impl Session {
         Ok(Session {
             signals,
             signals_token,
+            clock_token,
             watcher,
             hotplug,
             watched: Vec::new(),
@@ -95,7 +103,7 @@ impl Session {
     pub(super) fn add(
         &mut self,
         spec: Spec,
-        from: Option<Position>,
+        from: Option<Start>,
         filter: Filter,
     ) -> anyhow::Result<()> {
         let hotplug = self.hotplug.as_ref().map(|(hotplug, _)| hotplug);
@@ -165,6 +173,9 @@ impl Session {
                 if let Some(exit) = self.take_signals()? {
                     return Ok(exit);
                 }
+            }
+            if self.clock_token.is_some_and(|token| ready.contains(&token)) {
+                self.output.check_clock();
             }
             if matches!(&self.hotplug, Some((_, token)) if ready.contains(token)) {
                 self.look_for_devices()?;

@@ -15,6 +15,7 @@ use crate::cli::filter::Filter;
 use crate::cli::is_absent;
 use crate::cli::output::Output;
 use crate::cli::row::Row;
+use crate::cli::start::Start;
 
 /// Records per read.
 const BATCH: usize = 256;
@@ -108,7 +109,7 @@ pub(super) struct Watched {
     /// Something may have come at its path while the old one was open.
     pub(super) may_be_back: bool,
     /// Where to start, until it was there for the first time.
-    from: Option<Position>,
+    from: Option<Start>,
     pub(super) account: Account,
     pub(super) filter: Filter,
     /// Lost before events that were not wanted, and not told yet.
@@ -121,7 +122,7 @@ impl Watched {
     /// failure.
     pub(super) fn open(
         spec: Spec,
-        from: Option<Position>,
+        from: Option<Start>,
         filter: Filter,
         hotplug: Option<&Hotplug>,
     ) -> anyhow::Result<Watched> {
@@ -158,7 +159,7 @@ impl Watched {
     /// Opens one that has come, or one that has ended again. A queue that is new
     /// has only events that have not been seen.
     pub(super) fn reopen(&mut self) -> anyhow::Result<()> {
-        self.open_at(Some(self.from.unwrap_or(Position::Oldest)))
+        self.open_at(Some(self.from.unwrap_or(Start::At(Position::Oldest))))
     }
 
     /// Whether only its writers come and go: whoever opens it then is told of the
@@ -167,17 +168,20 @@ impl Watched {
         matches!(&self.device, Some(AnySource::Bytes(bytes)) if bytes.carrier() == Carrier::Pipe)
     }
 
-    fn open_at(&mut self, from: Option<Position>) -> anyhow::Result<()> {
+    fn open_at(&mut self, from: Option<Start>) -> anyhow::Result<()> {
         let device = self.spec.open()?;
         match (device.queue(), from) {
             (Some(queue), from) => {
-                self.filter.apply(queue)?;
                 if let Some(from) = from {
-                    let _ = queue.seek(from)?;
+                    from.seek(queue, &self.filter)?;
                 }
+                self.filter.apply(queue)?;
             }
             (None, _) if self.from.is_some() => {
-                anyhow::bail!("--from works on queues only: {} is none", device.name());
+                anyhow::bail!(
+                    "--from, --last and --since work on queues only: {} is none",
+                    device.name()
+                );
             }
             (None, _) => {}
         }
