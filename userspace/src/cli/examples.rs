@@ -139,6 +139,10 @@ pub(super) const PAGES: &[Page] = &[
                 "evdev-client replay events.evq --speed max --format json",
             ),
             (
+                "Print the key presses in it, with dates in UTC",
+                "evdev-client replay events.evq --type EV_KEY --time utc --speed max",
+            ),
+            (
                 "Post its events to a queue, twice as fast",
                 "evdev-client replay events.evq --speed 2 --into /dev/evq",
             ),

@@ -12,16 +12,17 @@ use evq::{Event, Options, Queue, StopSignals, Token, Watcher};
 
 use super::decode::Decoders;
 use super::exit::{Exit, ENDING};
-use super::output::{Clock, Flushed, Output};
+use super::filter::Filter;
+use super::output::{Clock, Flushed, Output, Style};
 use super::row::Row;
 use super::secret::SHOW_KEYS;
 use super::wallclock::WallClock;
-use super::Format;
 use crate::cli::tell::tell;
 
 /// Print or post the events of a recording again.
 ///
-/// Without --into: prints them as `watch` does. With --into: posts them to a
+/// Without --into: prints them as `watch` does, with its filters, formats and
+/// clocks. With --into: posts them to a
 /// queue, which gives them numbers, times and a source of their own; as ever,
 /// a subscriber that is slower than the replay is told what it has lost. Of a
 /// recording that is not whole, what is whole is replayed before this fails.
@@ -38,9 +39,27 @@ pub(super) struct Args {
     #[arg(long, value_name = "FACTOR", default_value = "1")]
     speed: Speed,
 
-    /// How to print.
-    #[arg(long, value_enum, default_value = "text", conflicts_with = "into")]
-    format: Format,
+    #[command(flatten)]
+    filter: Filter,
+
+    /// How to print: text, json, csv, or a line with fields, as `watch --help`
+    /// lists them.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        conflicts_with = "into"
+    )]
+    format: Style,
+
+    /// How to print times. Dates are those of the recording, by the wall clock of
+    /// the machine that has made it.
+    #[arg(long, value_enum, default_value = "monotonic", conflicts_with = "into")]
+    time: Clock,
+
+    /// Print the payload in ASCII as well, where text has it in hex.
+    #[arg(long, short, conflicts_with = "into")]
+    ascii: bool,
 
     /// Say what events mean as this decoder file has it (TOML, docs/decoders.md); may
     /// be repeated. Files in /usr/share/evq/decoders are taken as well.
@@ -98,11 +117,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let sink = match &args.into {
         Some(path) => Sink::Queue(Options::new().read(false).write(true).open(path)?),
         None => {
-            let mut output = Output::new(args.format.into(), Clock::Monotonic, false, false);
-            if !args.show_keys {
+            let mut output = Output::new(args.format.clone(), args.time, false, false);
+            if !args.show_keys && !args.filter.names_codes() {
                 output.hide_keys();
             }
             output.decode(decoders);
+            if args.ascii {
+                output.show_ascii();
+            }
+            output.begin();
             Sink::Print(output)
         }
     };
@@ -112,6 +135,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         watcher,
         sink,
         speed: args.speed,
+        filter: args.filter.clone(),
+        untold: 0,
         due: Vec::with_capacity(BATCH),
         device: String::new(),
         replayed: 0,
@@ -143,6 +168,9 @@ struct Replay {
     watcher: Watcher,
     sink: Sink,
     speed: Speed,
+    filter: Filter,
+    /// Lost before events that are not wanted, and not told yet.
+    untold: u32,
     /// Events whose time has come.
     due: Vec<Event>,
     device: String,
@@ -158,7 +186,7 @@ impl Replay {
         let mut first = None;
         let mut queue: Option<Segment> = None;
         for item in reader {
-            let event = match item {
+            let mut event = match item {
                 Ok(Item::Event(event)) => event,
                 Ok(Item::Segment(segment)) => {
                     if !queue
@@ -183,6 +211,13 @@ impl Replay {
                     return Err(error.into());
                 }
             };
+            // A loss is told with the next event that is wanted.
+            event.lost = event.lost.saturating_add(self.untold);
+            if !self.filter.wants_event(&event) {
+                self.untold = event.lost;
+                continue;
+            }
+            self.untold = 0;
             let (start, first_ns) = *first.get_or_insert((Instant::now(), event.time_ns));
             let due = self.speed.due(event.time_ns.saturating_sub(first_ns));
             if self.due.len() == BATCH || due > start.elapsed() {
@@ -197,7 +232,9 @@ impl Replay {
             }
             self.due.push(event);
         }
-        Ok(self.flush()?.unwrap_or(Exit::Done))
+        let exit = self.flush()?.unwrap_or(Exit::Done);
+        self.lost += u64::from(std::mem::take(&mut self.untold));
+        Ok(exit)
     }
 
     /// Prints or posts the events whose time has come; says if a signal is to
