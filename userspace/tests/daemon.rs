@@ -208,6 +208,11 @@ fn what_is_wrong_is_named_with_its_place() {
             "FILE:32:1: a rule does one thing",
         ),
         (
+            "log = true",
+            "log = true\njournal = true",
+            "FILE:32:1: a rule does one thing",
+        ),
+        (
             "\"/var/log/evq/events.jsonl\"",
             "\"events.jsonl\"",
             "FILE:30:10: give the whole path of a file",
@@ -277,6 +282,7 @@ fn mistakes_of_type_are_answered_with_the_right_line() {
             "append = \"/var/log/x\"",
         ),
         ("log = true", "log = \"true\"", "log = true"),
+        ("log = true", "journal = 1", "journal = true"),
     ];
     for (good, bad, line) in cases {
         let text = GOOD.replacen(good, bad, 1);

@@ -162,6 +162,25 @@ fn c5_daemon_is_not_ended_by_signals_that_were_ignored() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
+/// The daemon has to learn how its programs end, which an ignored SIGCHLD prevents.
+#[test]
+fn c5_daemon_does_not_ignore_sigchld() {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("daemon.toml");
+    let text = "[[device]]\npath = \"/nonexistent\"\nwait = true\n";
+    fs::write(&config, text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evdev-client"));
+    command.args(["daemon", "--config"]).arg(config);
+    let bit = 1_u64 << (Signal::SIGCHLD as u32 - 1);
+    Ignored::from_mask(bit).in_child(&mut command);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("watches")));
+    assert_eq!(ignored_by(child.id()) & bit, 0);
+    signal(&child, &[Signal::SIGTERM]);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
 /// What was ignored at the start is what a child ignores, SIGPIPE too, which
 /// Rust's own start-up ignores and its children do not.
 #[test]

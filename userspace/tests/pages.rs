@@ -119,3 +119,32 @@ fn header_has_the_limits_that_the_page_tells() {
         assert!(page.contains(&told), "{told}");
     }
 }
+
+/// What the shipped configuration appends to is rotated.
+#[test]
+fn package_rotates_the_files_of_its_configuration() {
+    let rotated = text("packaging/evq-daemon.logrotate");
+    let pattern = rotated.lines().find_map(|line| line.strip_suffix(" {"));
+    let (before, after) = pattern.unwrap().split_once('*').unwrap();
+    let config = text("packaging/daemon.toml");
+    let mut count = 0;
+    for line in config.lines() {
+        if let Some(path) = line.strip_prefix("append = \"") {
+            let path = path.trim_end_matches('"');
+            assert!(path.starts_with(before) && path.ends_with(after), "{path}");
+            count += 1;
+        }
+    }
+    assert!(count > 0, "{config}");
+    let build = text("packaging/build");
+    assert!(build.contains("evq-daemon.logrotate\" \"$stage/etc/logrotate.d/evq-daemon\""));
+    let conffiles = build
+        .lines()
+        .find(|line| line.ends_with("DEBIAN/conffiles\""));
+    assert!(conffiles.unwrap().contains("/etc/logrotate.d/evq-daemon"));
+    let unit = text("packaging/evq-daemon.service");
+    assert!(
+        unit.contains("LogsDirectory=evq") && unit.contains("User=evq"),
+        "{unit}"
+    );
+}

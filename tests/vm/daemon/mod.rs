@@ -4,6 +4,7 @@
 
 mod hooks;
 mod inherited;
+mod journal;
 mod manager;
 mod reload;
 mod restart;

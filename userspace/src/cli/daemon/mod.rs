@@ -6,6 +6,7 @@ mod config;
 mod device;
 mod hook;
 mod http;
+mod journal;
 mod log;
 mod metrics;
 mod request;

@@ -65,6 +65,7 @@ pub(super) fn run(path: &Path, via: Kind, config: Config) -> anyhow::Result<Exit
             hooks: Hooks::new(config.hooks.grace),
             most: config.hooks.running,
             files: super::append::Files::default(),
+            journal: super::journal::Journal::default(),
             metrics: Metrics::new(),
             retry: None,
         },
@@ -107,8 +108,10 @@ struct Doing {
     /// Hooks that may run at the same time.
     most: usize,
     files: super::append::Files,
+    journal: super::journal::Journal,
     metrics: Metrics,
-    /// A file could not be appended to: when to try again.
+    /// A file could not be appended to, or the journal took nothing: when to try
+    /// again.
     retry: Option<Instant>,
 }
 
@@ -517,6 +520,24 @@ impl Doing {
                         file = %path.display(),
                         %error,
                         "cannot append; the event waits, and is tried again every second: make room, or mend the path"
+                    );
+                    self.retry = Some(Instant::now() + RETRY);
+                    return Done::Blocked;
+                }
+            }
+            Action::Journal => {
+                if self.retry.is_some() {
+                    return Done::Blocked;
+                }
+                let message = seen.row(device, rule, &self.known).text;
+                let variables = seen.variables(device, rule, &self.known);
+                if let Err(error) = self.journal.send(&rule.name, &message, &variables) {
+                    self.metrics.journal_failures.get_or_create(&label).inc();
+                    error!(
+                        rule = rule.name,
+                        socket = super::journal::SOCKET,
+                        %error,
+                        "cannot write to the journal; the event waits, and is tried again every second: see that systemd-journald runs"
                     );
                     self.retry = Some(Instant::now() + RETRY);
                     return Done::Blocked;

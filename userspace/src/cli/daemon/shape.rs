@@ -43,7 +43,7 @@ const fn key(table: &'static str, name: &'static str, type_: Type, example: &'st
     }
 }
 
-const KEYS: [Key; 20] = [
+const KEYS: [Key; 21] = [
     key("device", "path", Type::Text, r#""/dev/evq""#),
     key("device", "from", Type::Position, r#""oldest""#),
     key("device", "wait", Type::Flag, "true"),
@@ -77,6 +77,7 @@ const KEYS: [Key; 20] = [
         r#""/var/log/evq/events.jsonl""#,
     ),
     key("rule", "log", Type::Flag, "true"),
+    key("rule", "journal", Type::Flag, "true"),
     key("rule", "show_keys", Type::Flag, "true"),
     key("rule", "event", Type::Text, r#""doorbell""#),
 ];
