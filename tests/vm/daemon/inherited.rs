@@ -100,7 +100,7 @@ fn c5_process_1_reaps_the_orphans_of_its_programs() {
         numbers.is_some_and(|line| line.ends_with("\t1")),
         "{status}"
     );
-    post_numbers(&open_rw(), 0..10);
+    post_numbers(open_rw(), 0..10);
     for _ in 0..10 {
         fifo.line();
     }
