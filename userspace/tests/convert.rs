@@ -486,6 +486,41 @@ fn a_replay_prints_what_watch_would() {
     );
 }
 
+/// A replay has the filters, formats and clocks of a watch; dates are those of when it
+/// was recorded.
+#[test]
+fn a_replay_has_filters_formats_and_clocks() {
+    let folder = TempDir::new().unwrap();
+    let (path, _) = sample(&folder);
+    let replay = |arguments: &[&str]| {
+        let said = run(
+            &[&["replay", text(&path), "--speed", "max"], arguments].concat(),
+            "",
+        );
+        assert_eq!(said.status, 0, "{arguments:?}: {}", said.stderr);
+        said
+    };
+    let lines = |said: &Said| said.stdout.lines().map(str::to_owned).collect::<Vec<_>>();
+    let dates = replay(&["--format", "%n %t %b", "--time", "utc"]);
+    let first = "5 2023-11-14T22:13:20.004999990Z 00000000000000000000000000000123";
+    assert_eq!(lines(&dates)[0], first);
+    assert_eq!(lines(&dates).len(), 6);
+    let deltas = replay(&["--format", "%t", "--time", "delta"]);
+    assert_eq!(
+        lines(&deltas)[..3],
+        ["0.000000000", "0.001000000", "0.003000000"]
+    );
+    let csv = replay(&["--format", "csv", "--code", "KEY_A"]);
+    assert!(lines(&csv)[0].starts_with("device,seq,"), "{}", csv.stdout);
+    assert!(csv.stdout.contains("EV_KEY KEY_A press"), "{}", csv.stdout);
+    // What does not pass is not replayed; what was lost is counted all the same.
+    let none = replay(&["--type", "EV_REL"]);
+    assert_eq!(none.stdout, "");
+    let account = "replayed 0 events";
+    assert!(none.stderr.contains(account), "{}", none.stderr);
+    assert!(none.stderr.contains("; 4 were lost"), "{}", none.stderr);
+}
+
 #[test]
 fn nothing_is_overwritten_and_other_files_are_named() {
     let folder = TempDir::new().unwrap();

@@ -25,7 +25,7 @@ pub(super) struct Filter {
     types: Vec<Type>,
 
     /// Only events with this code: a number, or a name such as KEY_A; may be
-    /// repeated.
+    /// repeated. Which key it was is then told, too.
     #[arg(long = "code", value_name = "CODE")]
     codes: Vec<Code>,
 

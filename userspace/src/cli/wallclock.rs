@@ -74,13 +74,9 @@ impl WallClock {
         let Some(timer) = &self.changed else {
             return false;
         };
-        if timer
-            .wait()
-            .is_err_and(|errno| errno == nix::errno::Errno::ECANCELED)
-        {
-            // From the next change on it is readable again.
-            let _ = set(timer);
-        }
+        // After a change it is cancelled, and readable until it is read; then it waits
+        // for the next one by itself. Before that there is nothing to read.
+        let _ = timer.wait();
         self.observe(&Moment::now())
     }
 
@@ -166,15 +162,11 @@ fn hex(boot_id: u128) -> String {
 fn changes() -> Option<TimerFd> {
     let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
     let timer = TimerFd::new(ClockId::CLOCK_REALTIME, flags).ok()?;
-    set(&timer).ok()?;
-    Some(timer)
-}
-
-fn set(timer: &TimerFd) -> nix::Result<()> {
     // The kernel takes this for the end of all times.
     let never = Expiration::OneShot(TimeSpec::new(i64::MAX, 0));
     let flags = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
-    timer.set(never, flags)
+    timer.set(never, flags).ok()?;
+    Some(timer)
 }
 
 #[cfg(test)]

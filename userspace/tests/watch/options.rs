@@ -148,7 +148,7 @@ fn c7_wrong_options_say_what_there_is() {
         (
             &["--every", "1h", "--last", "2"],
             1,
-            "--from, --last and --since work on queues only",
+            "--from works on queues only, as --last and --since do",
         ),
         (&["--type", "KEY_A"], 2, "give it as code"),
         (&["--code", "EV_KEY"], 2, "give it as type"),

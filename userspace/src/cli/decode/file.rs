@@ -35,6 +35,7 @@ impl Decoder {
             && self.code.is_none_or(|wanted| wanted == code)
     }
 
+    #[cfg(feature = "daemon")]
     pub(super) fn has_code(&self, name: &str) -> bool {
         self.codes.values().any(|code| code == name)
     }

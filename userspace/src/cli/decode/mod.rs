@@ -80,6 +80,7 @@ impl Decoders {
     }
 
     /// Whether a decoder, or a code within it, has this name.
+    #[cfg(feature = "daemon")]
     pub(super) fn know(&self, name: &str) -> bool {
         let (name, code) = split(name);
         self.0
@@ -128,12 +129,14 @@ impl Decoded {
     }
 
     /// Whether it is called this: `doorbell`, or `doorbell front` with its code.
+    #[cfg(feature = "daemon")]
     pub(super) fn is_called(&self, name: &str) -> bool {
         let (name, code) = split(name);
         self.name == name && code.is_none_or(|code| self.code.as_deref() == Some(code))
     }
 
     /// The fields by name, as programs read them, for the environment.
+    #[cfg(feature = "daemon")]
     pub(super) fn fields(&self) -> impl Iterator<Item = (&str, String)> {
         self.fields
             .iter()
@@ -158,6 +161,7 @@ impl Serialize for Decoded {
 }
 
 /// The name of a decoder, which has no space, and that of a code.
+#[cfg(feature = "daemon")]
 fn split(name: &str) -> (&str, Option<&str>) {
     match name.split_once(' ') {
         Some((name, code)) => (name, Some(code)),

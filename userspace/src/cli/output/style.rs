@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::cli::printable::printable;
 use crate::cli::row::Row;
 use crate::cli::secret::Secret;
-use crate::cli::{hex, json, Format};
+use crate::cli::{hex, json};
 
 /// How to print.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,15 +63,6 @@ const FIELDS: [(char, &str, Field); 12] = [
     ('u', "utc", Field::Utc),
     ('b', "boot_id", Field::BootId),
 ];
-
-impl From<Format> for Style {
-    fn from(format: Format) -> Style {
-        match format {
-            Format::Text => Style::Text,
-            Format::Json => Style::Json,
-        }
-    }
-}
 
 impl FromStr for Style {
     type Err = String;

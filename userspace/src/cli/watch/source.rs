@@ -179,7 +179,7 @@ impl Watched {
             }
             (None, _) if self.from.is_some() => {
                 anyhow::bail!(
-                    "--from, --last and --since work on queues only: {} is none",
+                    "--from works on queues only, as --last and --since do: {} is none",
                     device.name()
                 );
             }
