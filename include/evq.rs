@@ -58,17 +58,26 @@ pub(crate) const fn source(class: u16, id: u16) -> u32 {
 }
 
 /// Most bytes of payload in an event, `EVQ_DATA_MAX` in C.
-#[allow(dead_code, reason = "not every module that includes this file needs it")]
+#[allow(
+    dead_code,
+    reason = "not every module that includes this file needs it"
+)]
 pub(crate) const DATA_MAX: usize = 32;
 
 /// Most events in a batch, `EVQ_BATCH_MAX` in C.
-#[allow(dead_code, reason = "not every module that includes this file needs it")]
+#[allow(
+    dead_code,
+    reason = "not every module that includes this file needs it"
+)]
 pub(crate) const BATCH_MAX: usize = 64;
 
 /// An event of a batch: `struct evq_event` in C, of which the queue stamps the rest.
 #[repr(C)]
 #[derive(Clone, Copy)]
-#[allow(dead_code, reason = "not every module that includes this file posts batches")]
+#[allow(
+    dead_code,
+    reason = "not every module that includes this file posts batches"
+)]
 pub(crate) struct Event {
     seq: u64,
     time_ns: u64,
@@ -83,7 +92,10 @@ pub(crate) struct Event {
 
 const _: () = assert!(core::mem::size_of::<Event>() == 64);
 
-#[allow(dead_code, reason = "not every module that includes this file posts batches")]
+#[allow(
+    dead_code,
+    reason = "not every module that includes this file posts batches"
+)]
 impl Event {
     /// An event with this payload. Fails with `EINVAL` if that is longer than [`DATA_MAX`].
     pub(crate) fn new(kind: u16, code: u16, data: &[u8]) -> Result<Self> {
