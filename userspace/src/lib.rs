@@ -85,7 +85,7 @@ pub use error::{Error, Result};
 pub use events::Events;
 pub use lines::Lines;
 pub use mapped::Mapped;
-pub use signals::{unblock_in_child, StopSignals};
+pub use signals::{unblock_in_child, Ignored, StopSignals};
 pub use source::Source;
 pub use timer::Timer;
 pub use uapi::{Event, Info, Match};

@@ -10,10 +10,15 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::error::{Error, Result};
+use crate::sys;
 
 /// Signals that end (or otherwise steer) a loop: blocked in the calling thread
 /// and readable from a descriptor instead. The mask is put back on drop; what
 /// came and was not taken by [`StopSignals::next`] is delivered then.
+///
+/// A signal that the process ignores stays ignored, as `nohup` and shells that
+/// start background jobs rely on: it is neither blocked nor read. (A signal that
+/// is ignored and blocked would be queued, and the loop would see it.)
 ///
 /// Create it before any other thread starts, so that those inherit the mask;
 /// give it to [`crate::Watcher::also`]. Children inherit the mask too: reset it
@@ -34,7 +39,8 @@ impl StopSignals {
     ///
     /// [`Error::System`] (out of descriptors, say).
     pub fn new(signals: &[Signal]) -> Result<StopSignals> {
-        let mask: SigSet = signals.iter().copied().collect();
+        let taken = |signal: &Signal| !sys::is_ignored(*signal as i32);
+        let mask: SigSet = signals.iter().copied().filter(taken).collect();
         // Before it blocks anything: what fails here leaves the mask as it was.
         let fd = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
             .map_err(Error::system("create", "a signalfd"))?;
@@ -43,9 +49,8 @@ impl StopSignals {
             .map_err(Error::system("block", "signals"))?;
         Ok(StopSignals {
             fd,
-            newly: signals
+            newly: mask
                 .iter()
-                .copied()
                 .filter(|signal| !before.contains(*signal))
                 .collect(),
             _not_send: PhantomData,
@@ -95,5 +100,63 @@ pub fn unblock_in_child(command: &mut Command) -> &mut Command {
                 .thread_set_mask()
                 .map_err(std::io::Error::from)
         })
+    }
+}
+
+/// A set of signals that a process ignores.
+///
+/// A program is started with the ignored signals of its parent. It may change
+/// them for itself, as Rust's start-up code does with SIGPIPE; the programs that
+/// it starts should get what it was itself started with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ignored {
+    /// Signal `n` is bit `n - 1`.
+    mask: u64,
+}
+
+/// The highest number of a signal.
+const SIGNAL_MAX: i32 = 64;
+
+impl Ignored {
+    /// The signals that this process ignores now. Async-signal-safe.
+    #[must_use]
+    pub fn now() -> Ignored {
+        let ignored = (1..=SIGNAL_MAX).filter(|&signal| sys::is_ignored(signal));
+        Ignored {
+            mask: ignored.fold(0, |mask, signal| mask | 1 << (signal - 1)),
+        }
+    }
+
+    /// The set as the kernel writes it in `/proc/PID/status`: signal `n` is bit
+    /// `n - 1`.
+    #[must_use]
+    pub const fn from_mask(mask: u64) -> Ignored {
+        Ignored { mask }
+    }
+
+    /// See [`Ignored::from_mask`].
+    #[must_use]
+    pub const fn mask(self) -> u64 {
+        self.mask
+    }
+
+    /// Whether the signal with this number is one of them.
+    #[must_use]
+    pub fn contains(self, signal: i32) -> bool {
+        (1..=SIGNAL_MAX).contains(&signal) && self.mask & 1 << (signal - 1) != 0
+    }
+
+    /// Has a program that is started ignore these signals.
+    pub fn in_child(self, command: &mut Command) -> &mut Command {
+        // SAFETY: Between fork and exec only system calls are made, on numbers.
+        unsafe {
+            command.pre_exec(move || {
+                for signal in (1..=SIGNAL_MAX).filter(|&signal| self.contains(signal)) {
+                    // Those that the C library keeps for itself are refused.
+                    let _ = sys::set_ignored(signal, true);
+                }
+                Ok(())
+            })
+        }
     }
 }

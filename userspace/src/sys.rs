@@ -194,13 +194,42 @@ fn contains(set: &libc::sigset_t, signal: c_int) -> bool {
     unsafe { libc::sigismember(&raw const *set, signal) == 1 }
 }
 
-/// Whether the signal's action is the default one.
-fn is_default(signal: c_int) -> bool {
+/// What a signal does: `SIG_DFL`, `SIG_IGN` or a handler. `None` if there is no
+/// such signal. Async-signal-safe.
+fn action_of(signal: c_int) -> Option<libc::sighandler_t> {
     // SAFETY: all zeroes is a valid `sigaction`.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     // SAFETY: asks only, and writes one `sigaction`.
     let ret = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
-    ret == 0 && action.sa_sigaction == libc::SIG_DFL
+    (ret == 0).then_some(action.sa_sigaction)
+}
+
+/// Whether the signal's action is the default one.
+fn is_default(signal: c_int) -> bool {
+    action_of(signal) == Some(libc::SIG_DFL)
+}
+
+/// Whether the process ignores the signal. Async-signal-safe.
+pub fn is_ignored(signal: c_int) -> bool {
+    action_of(signal) == Some(libc::SIG_IGN)
+}
+
+/// Sets the default action of a signal, or ignores it. Async-signal-safe.
+///
+/// # Errors
+///
+/// `EINVAL` for what is no signal, or one whose action is fixed.
+pub fn set_ignored(signal: c_int, ignored: bool) -> Result<(), Errno> {
+    // SAFETY: all zeroes is a valid `sigaction`.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = if ignored {
+        libc::SIG_IGN
+    } else {
+        libc::SIG_DFL
+    };
+    // SAFETY: neither action is code of this process.
+    Errno::result(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) })
+        .map(drop)
 }
 
 impl SignalQueue {

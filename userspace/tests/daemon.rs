@@ -106,7 +106,11 @@ fn what_is_wrong_is_named_with_its_place() {
             "wiat = true",
             "FILE:8:1: unknown field `wiat`",
         ),
-        ("wait = true", "wait = 3", "FILE:8:8: invalid type"),
+        (
+            "wait = true",
+            "wait = 3",
+            "FILE:8:8: wait takes true or false, without quotes; write: wait = true",
+        ),
         ("wait = true", "wait = true wait", "FILE:8:8: "),
         (
             "running = 4",
@@ -121,7 +125,11 @@ fn what_is_wrong_is_named_with_its_place() {
         ),
         ("\"10s\"", "\"10\"", "FILE:12:14: give a time above 0"),
         ("\"10s\"", "\"0s\"", "FILE:12:14: give a time above 0"),
-        ("\"10s\"", "10", "FILE:12:14: invalid type"),
+        (
+            "\"10s\"",
+            "10",
+            "FILE:12:14: time_limit takes a string: a time with its unit; write: time_limit = \"10s\"",
+        ),
         ("\"10s\"", "\"2y\"", "FILE:12:14: give a time above 0"),
         (
             "\"1min\"",
@@ -200,6 +208,11 @@ fn what_is_wrong_is_named_with_its_place() {
             "FILE:32:1: a rule does one thing",
         ),
         (
+            "log = true",
+            "log = true\njournal = true",
+            "FILE:32:1: a rule does one thing",
+        ),
+        (
             "\"/var/log/evq/events.jsonl\"",
             "\"events.jsonl\"",
             "FILE:30:10: give the whole path of a file",
@@ -226,6 +239,92 @@ fn what_is_wrong_is_named_with_its_place() {
         assert_eq!((status, stdout.as_str()), (2, ""), "{bad}: {stderr}");
         let expected = format!("evdev-client: {said}");
         assert!(stderr.starts_with(&expected), "{bad}: {stderr}");
+    }
+}
+
+/// C7: common mistakes of type and form are answered with the right line, which
+/// then is accepted.
+#[test]
+fn mistakes_of_type_are_answered_with_the_right_line() {
+    const RUN: &str = "[\"/usr/bin/systemctl\", \"suspend\"]";
+    let cases = [
+        ("wait = true", "wait = \"yes\"", "wait = true"),
+        ("wait = true", "wait = 1", "wait = true"),
+        ("wait = true", "wait = yes", "wait = true"),
+        ("wait = true", "wait = True", "wait = true"),
+        ("running = 4", "running = \"4\"", "running = 4"),
+        ("running = 4", "running = -4", "running = 4"),
+        ("running = 4", "running = 1.5", "running = 4"),
+        ("\"10s\"", "90", "time_limit = \"90s\""),
+        ("\"10s\"", "10s", "time_limit = \"10s\""),
+        ("\"2s\"", "[2]", "grace = \"5s\""),
+        ("\"oldest\"", "oldest", "from = \"oldest\""),
+        ("\"oldest\"", "true", "from = \"oldest\""),
+        (RUN, "\"/bin/true\"", "run = [\"/bin/true\"]"),
+        (
+            RUN,
+            "\"/bin/kill -9 7\"",
+            "run = [\"/bin/kill\", \"-9\", \"7\"]",
+        ),
+        (RUN, "[\"/bin/sleep\", 3]", "run = [\"/bin/sleep\", \"3\"]"),
+        (RUN, "/bin/true", "run = [\"/usr/bin/logger\", \"hello\"]"),
+        ("[1]", "1", "value = [1]"),
+        ("[1]", "\"1\"", "value = [1]"),
+        ("[1]", "[5000000000]", "value = [1]"),
+        ("\"EV_KEY\"", "1.0", "type = \"EV_KEY\""),
+        ("\"EV_KEY\"", "EV_KEY", "type = \"EV_KEY\""),
+        ("\"power\"", "7", "name = \"7\""),
+        ("name = \"power\"", "", "name = \"power\""),
+        ("\"input\"", "[\"input\"]", "source = \"input\""),
+        (
+            "\"/var/log/evq/events.jsonl\"",
+            "[\"/var/log/x\"]",
+            "append = \"/var/log/x\"",
+        ),
+        ("log = true", "log = \"true\"", "log = true"),
+        ("log = true", "journal = 1", "journal = true"),
+    ];
+    for (good, bad, line) in cases {
+        let text = GOOD.replacen(good, bad, 1);
+        let (status, stdout, said) = check(text.as_bytes());
+        assert_eq!((status, stdout.as_str()), (2, ""), "{bad}: {said}");
+        assert!(said.contains("FILE:"), "{bad}: {said}");
+        assert!(said.trim_end().ends_with(line), "{bad}: {said}");
+        assert!(!said.contains("invalid type"), "{bad}: {said}");
+        // With that line the file is good, but for what else a value must be.
+        let (_, value) = line.split_once(" = ").unwrap();
+        let mended = if bad.is_empty() || bad.contains(" = ") {
+            line
+        } else {
+            value
+        };
+        let (status, _, said) = check(GOOD.replacen(good, mended, 1).as_bytes());
+        assert_eq!(status, 0, "{line}: {said}");
+    }
+    for (text, wanted) in [
+        (
+            "[device]\npath = \"/dev/evq\"\n",
+            "FILE:1:1: there may be several tables device; write [[device]]",
+        ),
+        (
+            "device = \"/dev/evq\"\n",
+            "FILE:1:10: there may be several tables device; write [[device]]",
+        ),
+        (
+            "[[device]]\npath = \"/dev/evq\"\n[rule]\nname = \"x\"\n",
+            "FILE:3:1: there may be several tables rule; write [[rule]]",
+        ),
+        (
+            "[[device]]\npath = \"/dev/evq\"\n[[hooks]]\nrunning = 1\n",
+            "there is one table hooks; write [hooks]",
+        ),
+        (
+            "metrics = \"unix:/x\"\n[[device]]\npath = \"/dev/evq\"\n",
+            "FILE:1:11: there is one table metrics; write [metrics]",
+        ),
+    ] {
+        let (status, _, said) = check(text.as_bytes());
+        assert!(status == 2 && said.contains(wanted), "{text}: {said}");
     }
 }
 

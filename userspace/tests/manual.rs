@@ -60,6 +60,66 @@ fn every_command_has_a_page_that_is_right() {
     }
 }
 
+/// Every command, with its help: those below `explain` too.
+fn helps() -> Vec<(String, String)> {
+    let (mut found, mut left) = (Vec::new(), vec![String::new()]);
+    while let Some(name) = left.pop() {
+        let help = output(client().args(name.split_whitespace()).arg("--help"));
+        let commands = help
+            .lines()
+            .skip_while(|line| !line.starts_with("Commands:"))
+            .skip(1)
+            .take_while(|line| !line.is_empty())
+            .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
+            .filter(|command| !command.is_empty() && *command != "help");
+        left.extend(commands.map(|command| format!("{name} {command}")));
+        found.push((name, help));
+    }
+    found
+}
+
+/// Examples and references are in every help and on every page, and each page
+/// that is named is there.
+#[test]
+fn every_command_has_examples_and_references() {
+    let folder = TempDir::new().unwrap();
+    output(client().arg("manual").arg(folder.path()));
+    let helps = helps();
+    assert!(helps.iter().any(|(name, _)| name == " explain race"));
+    for (name, help) in helps {
+        assert!(help.contains("\nExamples:\n"), "{name}: {help}");
+        let (_, see_also) = help.rsplit_once("See also: ").expect(&name);
+        // It may be wrapped.
+        let see_also = see_also.split_whitespace().collect::<Vec<_>>().join(" ");
+        let page = format!("evdev-client{}", name.replace(' ', "-"));
+        let path = folder.path().join(format!("man1/{page}.1"));
+        let text = output(Command::new("mandoc").args(["-T", "ascii"]).arg(&path));
+        // Without what overstrikes for bold type.
+        let mut plain = String::new();
+        for c in text.chars() {
+            match c {
+                '\u{8}' => drop(plain.pop()),
+                c => plain.push(c),
+            }
+        }
+        for section in ["\nEXAMPLES\n", "\nSEE ALSO\n"] {
+            assert!(plain.contains(section), "{section} of {page}: {plain}");
+        }
+        for reference in see_also.split(", ") {
+            assert!(plain.contains(reference), "{reference} of {page}: {plain}");
+            let (other, section) = reference.split_once('(').expect(reference);
+            let section = section.trim_end_matches(')');
+            let made = folder.path().join(format!("man1/{other}.{section}"));
+            let written = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join(format!("../docs/man/{other}.{section}"));
+            assert!(
+                made.exists() || written.exists(),
+                "{page} names {reference}"
+            );
+        }
+    }
+}
+
 #[test]
 fn the_pages_about_device_and_format_are_right() {
     let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/man");

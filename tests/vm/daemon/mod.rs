@@ -3,6 +3,8 @@
 //! speaks its protocol for real.
 
 mod hooks;
+mod inherited;
+mod journal;
 mod manager;
 mod reload;
 mod restart;
@@ -26,6 +28,10 @@ use manager::Manager;
 /// A folder for one test, with its configuration; removed at the end.
 struct Place {
     folder: PathBuf,
+    /// Commands of the shell that becomes the daemon.
+    before: &'static str,
+    /// The program that starts the daemon, and its arguments.
+    through: &'static str,
 }
 
 impl Place {
@@ -35,7 +41,11 @@ impl Place {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = PathBuf::from(format!("/tmp/daemon-{number}"));
         fs::create_dir(&folder).expect("a folder in /tmp");
-        let place = Place { folder };
+        let place = Place {
+            folder,
+            before: "",
+            through: "",
+        };
         place.configure(rules);
         place
     }
@@ -174,9 +184,13 @@ impl Daemon {
         let log = place.path("log");
         let config = place.path("daemon.toml");
         // Its own process id has to be in the environment: a shell knows it.
+        let script = format!(
+            "{} LISTEN_PID=$$ exec {} evdev-client daemon \"$@\"",
+            place.before, place.through
+        );
         let mut command = Command::new("/bin/sh");
         command
-            .args(["-c", "LISTEN_PID=$$ exec evdev-client daemon \"$@\"", "sh"])
+            .args(["-c", &script, "sh"])
             .arg("--config")
             .arg(&config)
             .args(arguments)

@@ -150,7 +150,7 @@ fn metrics_survive_bad_clients() {
     for line in [
         "evq_events_total{device=\"/dev/evq\"} 2".to_owned(),
         "evq_matched_total{rule=\"all\"} 2".into(),
-        format!("evq_posted{{device=\"/dev/evq\"}} {posted}"),
+        format!("evq_posted_total{{device=\"/dev/evq\"}} {posted}"),
         "evq_unread{device=\"/dev/evq\"} 0".into(),
     ] {
         assert!(
@@ -160,12 +160,12 @@ fn metrics_survive_bad_clients() {
     }
     drop(silent);
     for (request, status) in [
-        ("GET / HTTP/1.1\r\n\r\n", "404"),
-        ("POST /metrics HTTP/1.1\r\n\r\n", "405"),
+        ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "404"),
+        ("POST /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "405"),
         ("\x01\x02\x03\r\n\r\n", "400"),
         (
             &format!("GET /metrics HTTP/1.1\r\nX: {}", "x".repeat(9000)),
-            "400",
+            "431",
         ),
     ] {
         let answer = place.ask(request);

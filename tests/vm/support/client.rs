@@ -105,6 +105,14 @@ impl Watch {
         Self::start_as("record", "recording", arguments, |_| ())
     }
 
+    /// With these signals ignored, as a shell names them.
+    pub(crate) fn record_ignoring(signals: &str, arguments: &[&str]) -> Self {
+        let script = format!("trap '' {signals}; exec evdev-client record --banner \"$@\"");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &script, "sh"]).args(arguments);
+        Self::spawn("recording", command)
+    }
+
     fn start_as(
         command: &str,
         ready: &str,
@@ -112,11 +120,13 @@ impl Watch {
         change: impl FnOnce(&mut Command),
     ) -> Self {
         let mut command = client(&[command, "--banner"]);
-        command
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(arguments);
         change(&mut command);
+        Self::spawn(ready, command)
+    }
+
+    fn spawn(ready: &str, mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command
             .spawn()
             .expect("starting evdev-client, which the runner puts on the PATH");

@@ -157,8 +157,13 @@ fn to_json(
 }
 
 fn to_recording(mut from: impl BufRead, name: &str, to: &Path) -> anyhow::Result<Exit> {
+    let target = match is_dash(to) {
+        true => "standard output".to_owned(),
+        false => to.display().to_string(),
+    };
     let mut recording = Pending {
-        writer: Writer::new(sink(to)?, to.display().to_string())?,
+        writer: Writer::new(sink(to)?, &target)?,
+        target,
         segment: None,
         next: 0,
         events: Vec::with_capacity(BATCH),
@@ -205,6 +210,8 @@ fn to_recording(mut from: impl BufRead, name: &str, to: &Path) -> anyhow::Result
 /// A recording on its way, with events that have no frame yet.
 struct Pending<W: Write> {
     writer: Writer<W>,
+    /// The name of what it writes to, for messages.
+    target: String,
     segment: Option<Segment>,
     /// The lowest number that can follow; 0 if a segment has to.
     next: u64,
@@ -287,7 +294,7 @@ impl<W: Write> Pending<W> {
     fn flush(&mut self) -> anyhow::Result<()> {
         self.write()?;
         let flushed = self.writer.get_mut().flush();
-        flushed.context("cannot write to the recording")
+        flushed.with_context(|| format!("cannot write to {}", self.target))
     }
 }
 

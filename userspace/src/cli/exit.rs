@@ -14,7 +14,8 @@ Exit status:
   3      nothing came within --idle-timeout, or not --num-events within --timeout
   4      what `explain` shows came out otherwise than it should
   5      events were lost, and --fail-on-loss was given
-  128+N  ended by signal N: 130 for SIGINT (Ctrl-C), 143 for SIGTERM";
+  128+N  ended by signal N: 130 for SIGINT (Ctrl-C), 143 for SIGTERM; a signal that
+         was ignored when the program was started (nohup, trap '') stays ignored";
 
 /// What ends a command, by way of its loop.
 pub(super) const ENDING: [Signal; 2] = [Signal::SIGINT, Signal::SIGTERM];

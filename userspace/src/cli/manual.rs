@@ -2,14 +2,15 @@
 //! `manual`: man pages and shell completions, made from the parser itself.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, ValueEnum as _};
 use clap_complete::Shell;
 
-use super::exit::Exit;
-use super::Cli;
+use super::exit::{self, Exit};
+use super::{examples, Cli};
 
 /// Write man pages and shell completions.
 ///
@@ -24,8 +25,15 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let pages = folder(&args.folder, "man1")?;
-    clap_mangen::generate_to(Cli::command(), &pages)
-        .with_context(|| format!("cannot write man pages to {}", pages.display()))?;
+    let writing = || format!("cannot write man pages to {}", pages.display());
+    let program = Cli::command().after_help(exit::HELP);
+    clap_mangen::generate_to(program, &pages).with_context(writing)?;
+    for page in examples::PAGES {
+        let path = pages.join(format!("{}.1", examples::page_name(page.command)));
+        let file = fs::OpenOptions::new().append(true).open(path);
+        let written = file.and_then(|mut file| file.write_all(page.roff().as_bytes()));
+        written.with_context(writing)?;
+    }
     let completions = folder(&args.folder, "completions")?;
     for shell in Shell::value_variants() {
         clap_complete::generate_to(*shell, &mut Cli::command(), "evdev-client", &completions)

@@ -9,11 +9,14 @@ mod daemon;
 mod decode;
 mod describe;
 mod doctor;
+mod examples;
 mod exit;
 mod explain;
 mod filter;
 mod hex;
 mod info;
+#[cfg(feature = "daemon")]
+mod inherited;
 mod json;
 mod kind;
 mod manual;
@@ -35,19 +38,20 @@ mod wallclock;
 mod watch;
 mod whose;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use anyhow::Context as _;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use evq::recording;
 use nix::errno::Errno;
 
 use exit::Exit;
-use tell::tell;
+use tell::{tell, PRINTING};
 
 /// Watches, sends, records and inspects the events of /dev/evq and of input devices.
 #[derive(Debug, Parser)]
-#[command(name = "evdev-client", version, after_help = exit::HELP)]
+#[command(name = "evdev-client", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -72,6 +76,18 @@ enum Command {
     Bench(bench::Args),
 }
 
+impl Command {
+    /// Runs for long, starts no programs, and has no loop that waits for children.
+    fn leaves_children_alone(&self) -> bool {
+        match self {
+            Command::Record(_) | Command::Replay(_) | Command::Send(_) => true,
+            #[cfg(feature = "top")]
+            Command::Top(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// How to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -82,7 +98,30 @@ enum Format {
 }
 
 pub(crate) fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let exit = run().unwrap_or_else(|error| {
+        // A reader that has seen enough is no failure (C6).
+        if is_broken_pipe(&error) {
+            return Exit::Done;
+        }
+        tell!("{error:#}");
+        Exit::Failed
+    });
+    exit.code()
+}
+
+fn run() -> anyhow::Result<Exit> {
+    let mut command = examples::attach(Cli::command());
+    let matches = command.try_get_matches_from_mut(std::env::args_os());
+    let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed.map_err(|wrong| wrong.format(&mut command)) {
+        Ok(cli) => cli,
+        Err(answer) if !answer.use_stderr() => return print_answer(&answer),
+        Err(wrong) => wrong.exit(),
+    };
+    if std::process::id() == 1 && cli.command.leaves_children_alone() {
+        process::leave_children_to_kernel()?;
+    }
+    match cli.command {
         Command::Watch(args) => watch::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Info(args) => info::run(&args),
@@ -98,16 +137,14 @@ pub(crate) fn main() -> ExitCode {
         Command::Manual(args) => manual::run(&args),
         #[cfg(feature = "bench")]
         Command::Bench(args) => bench::run(&args),
-    };
-    let exit = result.unwrap_or_else(|error| {
-        // A reader that has seen enough is no failure (C6).
-        if is_broken_pipe(&error) {
-            return Exit::Done;
-        }
-        tell!("{error:#}");
-        Exit::Failed
-    });
-    exit.code()
+    }
+}
+
+/// Prints the help or the version.
+fn print_answer(answer: &clap::Error) -> anyhow::Result<Exit> {
+    let printed = answer.print().and_then(|()| io::stdout().flush());
+    printed.context(PRINTING)?;
+    Ok(Exit::Done)
 }
 
 /// Whether a device could not be opened because there is none, or none any more.

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What /proc tells of a process and its signals.
+//! What /proc tells of a process and its signals; and children.
 
 use std::fs;
 
 use anyhow::{anyhow, Context as _};
 use nix::sys::signal::Signal;
+use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 
 /// One line of `/proc/PROCESS/status`, without its name; `process` is a number
 /// or `self`.
@@ -50,4 +51,23 @@ pub(super) fn sleeps(pid: u32) -> anyhow::Result<bool> {
     // is being woken up can still show it, but its state is another one.
     let in_call = line.starts_with(|first: char| first.is_ascii_digit());
     Ok(in_call && status(&pid.to_string(), "State")?.starts_with('S'))
+}
+
+/// Has the kernel reap all children, for one that starts none: process 1 of a
+/// container gets all orphans.
+pub(super) fn leave_children_to_kernel() -> anyhow::Result<()> {
+    evq::sys::set_ignored(libc::SIGCHLD, true).context("cannot ignore SIGCHLD")?;
+    reap();
+    Ok(())
+}
+
+/// Reaps all children that have ended, for a command that waits for none of
+/// them: who has started it by exec may have had some. To be called once after
+/// SIGCHLD is blocked, for those that have ended before, and with each SIGCHLD.
+pub(super) fn reap() {
+    while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        if status == WaitStatus::StillAlive {
+            break;
+        }
+    }
 }

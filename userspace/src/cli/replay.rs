@@ -22,7 +22,8 @@ use crate::cli::tell::tell;
 
 /// Print or post the events of a recording again.
 ///
-/// Without --into: prints them as `watch` does, until its reader has gone. With --into: posts them to a
+/// Without --into: prints them as `watch` does, with its filters, formats and
+/// clocks, until its reader has gone. With --into: posts them to a
 /// queue, which gives them numbers, times and a source of their own; as ever,
 /// a subscriber that is slower than the replay is told what it has lost. Of a
 /// recording that is not whole, what is whole is replayed before this fails.
@@ -42,7 +43,8 @@ pub(super) struct Args {
     #[command(flatten)]
     filter: Filter,
 
-    /// How to print: text, json, csv, or a line with fields, as `watch` has them.
+    /// How to print: text, json, csv, or a line with fields, as `watch --help`
+    /// lists them.
     #[arg(
         long,
         value_name = "FORMAT",
@@ -51,9 +53,14 @@ pub(super) struct Args {
     )]
     format: Style,
 
-    /// How to print times; dates are those of when it was recorded.
+    /// How to print times. Dates are those of the recording, by the wall clock of
+    /// the machine that has made it.
     #[arg(long, value_enum, default_value = "monotonic", conflicts_with = "into")]
     time: Clock,
+
+    /// Print the payload in ASCII as well, where text has it in hex.
+    #[arg(long, short, conflicts_with = "into")]
+    ascii: bool,
 
     /// Say what events mean as this decoder file has it (TOML, docs/decoders.md); may
     /// be repeated. Files in /usr/share/evq/decoders are taken as well.
@@ -116,6 +123,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
                 output.hide_keys();
             }
             output.decode(decoders);
+            if args.ascii {
+                output.show_ascii();
+            }
             output.begin();
             Sink::Print(output)
         }
@@ -132,9 +142,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         output_reader,
         watcher,
         sink,
+        speed: args.speed,
         filter: args.filter.clone(),
         untold: 0,
-        speed: args.speed,
         due: Vec::with_capacity(BATCH),
         device: String::new(),
         replayed: 0,
@@ -167,10 +177,10 @@ struct Replay {
     output_reader: Option<(Token, OutputReader)>,
     watcher: Watcher,
     sink: Sink,
-    filter: Filter,
-    /// Lost before events that are not wanted.
-    untold: u32,
     speed: Speed,
+    filter: Filter,
+    /// Lost before events that are not wanted, and not told yet.
+    untold: u32,
     /// Events whose time has come.
     due: Vec<Event>,
     device: String,
@@ -211,7 +221,7 @@ impl Replay {
                     return Err(error.into());
                 }
             };
-            // A loss is told with the next event that is replayed.
+            // A loss is told with the next event that is wanted.
             event.lost = event.lost.saturating_add(self.untold);
             if !self.filter.wants_event(&event) {
                 self.untold = event.lost;
@@ -233,7 +243,7 @@ impl Replay {
             self.due.push(event);
         }
         let exit = self.flush()?.unwrap_or(Exit::Done);
-        self.lost += u64::from(self.untold);
+        self.lost += u64::from(std::mem::take(&mut self.untold));
         Ok(exit)
     }
 

@@ -17,6 +17,7 @@ use nix::unistd::{getpid, getppid};
 use super::clock::{self, Cpus};
 use super::latency::Wait;
 use super::peer::{Peer, Taker, BATCH};
+use crate::cli::tell::print;
 
 /// Stretches of each kind; what comes before is a warm-up.
 const WARM_UP: usize = 16;
@@ -64,7 +65,7 @@ pub(super) fn all() -> anyhow::Result<()> {
     }
     record("off")?;
     for (events, name) in told {
-        println!("stretches {COUNT} {events} {name}");
+        print(&format!("stretches {COUNT} {events} {name}\n"))?;
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::rule::{Action, Rule, Wanted};
+use super::shape;
 use crate::cli::decode::Decoders;
 use crate::cli::filter::Filter;
 use crate::cli::watch::position;
@@ -94,7 +95,7 @@ impl fmt::Display for BadConfig {
 impl std::error::Error for BadConfig {}
 
 /// What is wrong, and with which part of the text.
-type Wrong = (Option<Range<usize>>, String);
+pub(super) type Wrong = (Option<Range<usize>>, String);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -148,6 +149,7 @@ struct RuleTable {
     time_limit: Option<Spanned<String>>,
     append: Option<Spanned<PathBuf>>,
     log: Option<Spanned<bool>>,
+    journal: Option<Spanned<bool>>,
     #[serde(default)]
     show_keys: bool,
 }
@@ -229,8 +231,12 @@ impl Config {
     }
 
     fn parse(text: &str) -> Result<Config, Wrong> {
-        let file: FileTable =
-            toml::from_str(text).map_err(|error| (error.span(), error.message().to_owned()))?;
+        shape::check(text)?;
+        let file: FileTable = toml::from_str(text).map_err(|error| {
+            let message = error.message();
+            let message = shape::hint_for_missing(message).unwrap_or_else(|| message.into());
+            (error.span(), message)
+        })?;
         let mut paths = HashSet::new();
         let mut devices = Vec::new();
         for table in file.devices {
@@ -302,8 +308,10 @@ impl RuleTable {
         if let (None, Some(limit)) = (&self.run, &self.time_limit) {
             return wrong(&limit.span(), "only a rule with run has a limit of time");
         }
-        let action = match (self.run, self.append, self.log.map(Spanned::into_inner)) {
-            (Some(run), None, None | Some(false)) => {
+        let [log, journal] =
+            [self.log, self.journal].map(|flag| flag.is_some_and(Spanned::into_inner));
+        let action = match (self.run, self.append, log, journal) {
+            (Some(run), None, false, false) => {
                 let (span, argv) = (run.span(), run.into_inner());
                 if !argv.first().is_some_and(|program| program.starts_with('/')) {
                     return wrong(
@@ -317,16 +325,17 @@ impl RuleTable {
                 let time_limit = self.time_limit.map_or(Ok(time_limit), duration)?;
                 Action::Run { argv, time_limit }
             }
-            (None, Some(append), None | Some(false)) => {
+            (None, Some(append), false, false) => {
                 if !is_whole(append.get_ref()) {
                     return wrong(&append.span(), "give the whole path of a file");
                 }
                 Action::Append(append.into_inner())
             }
-            (None, None, Some(true)) => Action::Log,
+            (None, None, true, false) => Action::Log,
+            (None, None, false, true) => Action::Journal,
             _ => return wrong(
                 &whole,
-                "a rule does one thing: run = [\"/PROGRAM\", …], append = \"/FILE\" or log = true",
+                "a rule does one thing: run = [\"/PROGRAM\", …], append = \"/FILE\", log = true or journal = true",
             ),
         };
         let values = self.values.map(some);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Programs that rules start: bounded in number and in time, each in a process
-//! group of its own, with no signal blocked.
+//! group of its own, with no signal blocked, and with those ignored that the
+//! daemon itself was started with.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -8,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use evq::unblock_in_child;
 use nix::sys::signal::{killpg, Signal};
-use nix::sys::wait::{waitid, Id, WaitPidFlag, WaitStatus};
+use nix::sys::wait::{waitid, waitpid, Id, WaitPidFlag, WaitStatus};
 use nix::unistd::Pid;
 
 use super::service;
+use crate::cli::inherited;
 
 /// Programs that run.
 #[derive(Debug)]
@@ -77,7 +79,8 @@ impl Hooks {
         for variable in service::VARIABLES {
             command.env_remove(variable);
         }
-        let child = unblock_in_child(&mut command).spawn()?;
+        inherited::ignored().in_child(unblock_in_child(&mut command));
+        let child = command.spawn()?;
         let pid = child.id();
         let since = Instant::now();
         self.running.push(Running {
@@ -120,6 +123,36 @@ impl Hooks {
             }
         });
         ended
+    }
+
+    /// Reaps the processes that are children of the daemon and not programs of
+    /// its rules: as process 1 of a container it gets all orphans, and who has
+    /// started it by exec may have had children. Gives how many there were.
+    ///
+    /// To be called after [`Hooks::reap`]. Nothing else in this process waits for
+    /// children.
+    pub(super) fn reap_orphans(&self) -> usize {
+        let mut reaped = 0;
+        // The first child that has ended, without reaping it.
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        while let Ok(status) = waitid(Id::All, flags) {
+            let Some(pid) = status.pid() else {
+                break;
+            };
+            // A program of a rule that has ended since: the next SIGCHLD is its.
+            if self
+                .running
+                .iter()
+                .any(|running| running.pid() == Some(pid))
+            {
+                break;
+            }
+            if waitpid(pid, Some(WaitPidFlag::WNOHANG)).is_err() {
+                break;
+            }
+            reaped += 1;
+        }
+        reaped
     }
 
     /// Ends those whose time is up: SIGTERM to the group first, after the

@@ -13,15 +13,12 @@ use anyhow::Context as _;
 use evq::{Token, Watcher};
 
 use super::config::Listen;
+use super::request;
 
 /// Connections at a time; the oldest gives way to one more.
 const CONNECTIONS: usize = 16;
-/// A request with more than this is not for us.
-const REQUEST_MAX: usize = 8192;
 /// Reads of one connection before the others get their turn.
 const READS: usize = 16;
-/// Headers of a request; more than any client sends by itself.
-const HEADERS_MAX: usize = 64;
 
 /// Listens, and answers.
 #[derive(Debug)]
@@ -175,26 +172,10 @@ impl Connection {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(_) => return true,
             }
-            let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-            let mut request = httparse::Request::new(&mut headers);
-            let (status, body) = match request.parse(&self.request) {
-                Ok(httparse::Status::Partial) if self.request.len() < REQUEST_MAX => continue,
-                Ok(httparse::Status::Complete(_)) => match (request.method, request.path) {
-                    (Some("GET"), Some("/metrics")) => ("200 OK", page()),
-                    (Some("GET"), _) => ("404 Not Found", "The page is /metrics.\n".into()),
-                    _ => ("405 Method Not Allowed", "Only GET is answered.\n".into()),
-                },
-                _ => ("400 Bad Request", "This is no request of HTTP/1.\n".into()),
+            let Some(answer) = request::answer(&self.request) else {
+                continue;
             };
-            let kind = if status.starts_with("200") {
-                "application/openmetrics-text; version=1.0.0; charset=utf-8"
-            } else {
-                "text/plain; charset=utf-8"
-            };
-            let answer = format!(
-                "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-                body.len()
-            );
+            let answer = answer.text(page);
             // A buffer that does not take a page in one piece belongs to
             // somebody who does not read; he gets the part that fits.
             let _ = self.stream.write(answer.as_bytes());

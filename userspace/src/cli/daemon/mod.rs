@@ -6,11 +6,14 @@ mod config;
 mod device;
 mod hook;
 mod http;
+mod journal;
 mod log;
 mod metrics;
+mod request;
 mod rule;
 mod serve;
 mod service;
+mod shape;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -38,7 +41,8 @@ use config::Config;
 ///
 /// SIGHUP reads the file again, and keeps the old rules if it is bad. SIGTERM
 /// and SIGINT have it finish what was posted before, and end. SIGUSR1 logs
-/// statistics.
+/// statistics. A signal that was ignored when the daemon was started stays
+/// ignored, in the programs that it starts too.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The configuration, in TOML.

@@ -48,6 +48,8 @@ pub(super) enum Action {
     Append(PathBuf),
     /// Logs it.
     Log,
+    /// Makes it an entry of systemd's journal.
+    Journal,
 }
 
 /// What is known of all events.

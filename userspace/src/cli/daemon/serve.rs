@@ -28,6 +28,8 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Runs until it is told to stop.
 pub(super) fn run(path: &Path, via: Kind, config: Config) -> anyhow::Result<Exit> {
+    // The kernel would reap programs before the daemon learns how they ended.
+    evq::sys::set_ignored(libc::SIGCHLD, false).context("cannot set the action of SIGCHLD")?;
     // Before anything else: from here on, a signal ends this by the loop.
     let signals = StopSignals::new(&STEERING)?;
     let mut kept = Kept::take();
@@ -63,6 +65,7 @@ pub(super) fn run(path: &Path, via: Kind, config: Config) -> anyhow::Result<Exit
             hooks: Hooks::new(config.hooks.grace),
             most: config.hooks.running,
             files: super::append::Files::default(),
+            journal: super::journal::Journal::default(),
             metrics: Metrics::new(),
             retry: None,
         },
@@ -105,8 +108,10 @@ struct Doing {
     /// Hooks that may run at the same time.
     most: usize,
     files: super::append::Files,
+    journal: super::journal::Journal,
     metrics: Metrics,
-    /// A file could not be appended to: when to try again.
+    /// A file could not be appended to, or the journal took nothing: when to try
+    /// again.
     retry: Option<Instant>,
 }
 
@@ -120,6 +125,8 @@ enum Done {
 
 impl Daemon {
     fn run(&mut self) -> anyhow::Result<Exit> {
+        // Children that have ended before SIGCHLD was blocked.
+        self.reap();
         loop {
             let now = Instant::now();
             let limit = self.deadline().map(|at| at.saturating_duration_since(now));
@@ -223,6 +230,10 @@ impl Daemon {
                 warn!(rule, pid, %status, took_ms, "has failed");
             }
         }
+        let orphans = self.doing.hooks.reap_orphans();
+        if orphans > 0 {
+            debug!(orphans, "reaped processes that are no programs of rules");
+        }
     }
 
     /// Reads one device and deals with what came, as far as that goes.
@@ -308,7 +319,7 @@ impl Daemon {
         let mut page = || {
             let number = |value| i64::try_from(value).unwrap_or(i64::MAX);
             metrics.hooks_running.set(number(hooks.running() as u64));
-            metrics.signal_overflows.set(number(overflows));
+            metrics.signal_overflows(overflows);
             for watched in devices {
                 if let State::Open(open) = &watched.state {
                     if let AnyDevice::Queue(queue) = &open.device {
@@ -509,6 +520,24 @@ impl Doing {
                         file = %path.display(),
                         %error,
                         "cannot append; the event waits, and is tried again every second: make room, or mend the path"
+                    );
+                    self.retry = Some(Instant::now() + RETRY);
+                    return Done::Blocked;
+                }
+            }
+            Action::Journal => {
+                if self.retry.is_some() {
+                    return Done::Blocked;
+                }
+                let message = seen.row(device, rule, &self.known).text;
+                let variables = seen.variables(device, rule, &self.known);
+                if let Err(error) = self.journal.send(&rule.name, &message, &variables) {
+                    self.metrics.journal_failures.get_or_create(&label).inc();
+                    error!(
+                        rule = rule.name,
+                        socket = super::journal::SOCKET,
+                        %error,
+                        "cannot write to the journal; the event waits, and is tried again every second: see that systemd-journald runs"
                     );
                     self.retry = Some(Instant::now() + RETRY);
                     return Done::Blocked;

@@ -11,7 +11,6 @@ mod race;
 mod right;
 
 use std::fmt::Display;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context as _};
@@ -20,7 +19,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
 use super::exit::Exit;
-use crate::cli::tell::tell;
+use crate::cli::tell::{print, tell};
 
 /// Show what goes wrong with signals, and what does not.
 ///
@@ -110,12 +109,12 @@ struct Steps {
 }
 
 impl Steps {
-    fn say(&self, line: impl Display) -> io::Result<()> {
-        writeln!(io::stdout(), "{line}")
+    fn say(&self, line: impl Display) -> anyhow::Result<()> {
+        print(&format!("{line}\n"))
     }
 
     /// A step that `holds`, or else the rest is not worth believing.
-    fn check(&mut self, holds: bool, line: impl Display) -> io::Result<()> {
+    fn check(&mut self, holds: bool, line: impl Display) -> anyhow::Result<()> {
         if holds {
             return self.say(line);
         }

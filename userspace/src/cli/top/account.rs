@@ -46,7 +46,7 @@ pub(super) struct View {
 }
 
 /// A subscriber.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Row {
     pub(super) pid: u32,
     pub(super) fd: u32,
@@ -57,12 +57,27 @@ pub(super) struct Row {
     pub(super) delivered_per_s: Option<f64>,
     pub(super) lost: u64,
     pub(super) lost_per_s: Option<f64>,
+    /// Of those behind, events that are overwritten already: its next read tells
+    /// of them as lost (but for those that its filter does not want).
+    pub(super) pending_lost: u64,
     /// Not wanted by its filter.
     pub(super) skipped: u64,
     /// For how long the oldest event has been waiting that it has not read.
     pub(super) age_ns: u64,
     #[serde(flatten)]
     pub(super) ages: Percentiles,
+}
+
+impl Row {
+    /// Events that it did not get, and those that it cannot get any more.
+    pub(super) fn gone(&self) -> u64 {
+        self.lost.saturating_add(self.pending_lost)
+    }
+
+    /// Whether it loses events now.
+    pub(super) fn loses(&self) -> bool {
+        self.pending_lost > 0 || self.lost_per_s.is_some_and(|rate| rate > 0.0)
+    }
 }
 
 /// What was found in one look.
@@ -134,7 +149,7 @@ fn view(device: &str, look: &Look, last: Option<&Look>, base: &Look, ages: &Ages
         .map(|(file, now)| row(*file, now, look, last, base, ages))
         .collect();
     // The most unhappy first.
-    subscribers.sort_by_key(|row| std::cmp::Reverse((row.lost, row.behind, row.pid, row.fd)));
+    subscribers.sort_by_key(|row| std::cmp::Reverse((row.gone(), row.behind, row.pid, row.fd)));
     View {
         v: json::VERSION,
         device: device.into(),
@@ -180,6 +195,7 @@ fn row(
         delivered_per_s: rate(|subscriber| subscriber.delivered),
         lost: count(|subscriber| subscriber.lost),
         lost_per_s: rate(|subscriber| subscriber.lost),
+        pending_lost: look.info.oldest.saturating_sub(now.next).min(now.behind),
         skipped: count(|subscriber| subscriber.skipped),
         age_ns: now.age_ns,
         ages: ages.of(file),
@@ -232,6 +248,23 @@ pub(super) mod tests {
                 .map(|&(fd, delivered, lost)| subscriber(fd, delivered, lost))
                 .collect(),
         }
+    }
+
+    /// A lapped reader's loss shows before it reads, and is part of its order.
+    #[test]
+    fn what_is_overwritten_is_a_pending_loss() {
+        let mut now = look(12, 24_700, &[(3, 16, 0), (4, 24_600, 0)]);
+        now.info.capacity = 1024;
+        now.info.oldest = 24_700 - 1023;
+        for (fd, behind) in [(3, 24_684), (4, 100)] {
+            now.subscribers.get_mut(&fd).unwrap().behind = behind;
+        }
+        let view = view("x", &now, None, &Look::default(), &Ages::default());
+        let rows = view.subscribers.iter();
+        let rows: Vec<_> = rows
+            .map(|row| (row.fd, row.lost, row.pending_lost, row.loses()))
+            .collect();
+        assert_eq!(rows, [(3, 0, 24_684 - 1024, true), (4, 0, 0, false)]);
     }
 
     /// Two looks, two seconds apart.

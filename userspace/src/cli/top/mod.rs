@@ -3,6 +3,7 @@
 
 mod account;
 mod age;
+mod columns;
 mod sample;
 mod screen;
 
@@ -27,11 +28,13 @@ use screen::Screen;
 /// Show rates, fill and losses of queues, and of each of their subscribers.
 ///
 /// A subscriber is an open file, shown with the first program that has it: of
-/// other users only root sees them. `behind` is how many events it has not read yet; what exceeds the
-/// capacity it loses; `oldest` is for how long the first of them has been waiting
+/// other users only root sees them. `behind` is how many events it has not read yet; `pending` is how many of
+/// them are overwritten already, which its next read tells of as lost; such a reader
+/// is highlighted. `oldest` is for how long the first of them has been waiting
 /// at this look, and what that was at half of all looks, and at 99 of 100 at most.
 /// Keys: f freezes the picture, r starts the counts anew, q
-/// ends it. Opening a queue for this makes one more subscriber, which is not
+/// ends it. A narrow terminal has fewer columns, and a low one says how many rows it
+/// leaves out. Opening a queue for this makes one more subscriber, which is not
 /// shown.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

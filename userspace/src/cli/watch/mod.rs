@@ -39,7 +39,8 @@ use source::Spec;
 /// Ends on SIGINT or SIGTERM with a summary on standard error, and, without
 /// --wait, when all sources have ended; also when the reader of its output has
 /// gone, unless --quiet is given. SIGUSR1 prints statistics there. SIGHUP arms all sources
-/// once more, without closing them, and opens those that have ended again.
+/// once more, without closing them, and opens those that have ended again. A
+/// signal that was ignored when this was started (by `nohup`, say) stays ignored.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A queue, an input device such as /dev/input/event0, a terminal, a FIFO, a
@@ -237,6 +238,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     };
     // Before anything else: from here on, a signal is a matter of the loop.
     let signals = StopSignals::new(&STEERING)?;
+    super::process::reap();
     let watcher = Watcher::new(args.via)?;
     if !args.via.drains() {
         let limits = [

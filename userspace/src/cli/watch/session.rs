@@ -10,7 +10,6 @@ use anyhow::Context as _;
 use evq::{AnySource, StopSignals, Token, Watcher};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::Signal;
-use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 
 use super::hotplug::Hotplug;
 use super::report;
@@ -19,6 +18,7 @@ use crate::cli::exit::Exit;
 use crate::cli::filter::Filter;
 use crate::cli::is_absent;
 use crate::cli::output::{Flushed, Output};
+use crate::cli::process;
 use crate::cli::reader::Reader;
 use crate::cli::start::Start;
 use crate::cli::tell::tell;
@@ -432,7 +432,7 @@ impl Session {
                 Signal::SIGUSR1 => report::statistics(&self.watched, &self.watcher),
                 Signal::SIGHUP if output_is_gone()? => return Ok(Some(Exit::Signal(signal))),
                 Signal::SIGHUP => self.reload(),
-                Signal::SIGCHLD => reap(),
+                Signal::SIGCHLD => process::reap(),
                 _ => return Ok(Some(Exit::Signal(signal))),
             }
         }
@@ -472,14 +472,4 @@ fn output_is_gone() -> anyhow::Result<bool> {
     let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
     poll(&mut fds, PollTimeout::ZERO).context("cannot look at standard output")?;
     Ok(fds[0].any().unwrap_or(false))
-}
-
-/// Takes what children have left: who started this program by exec may have had
-/// some.
-fn reap() {
-    while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-        if status == WaitStatus::StillAlive {
-            break;
-        }
-    }
 }
