@@ -6,7 +6,7 @@
 # directory of a kernel tree that you built.
 KERNEL ?= stock
 # amd64 or arm64: the architecture of the guest and of what is built for it.
-ARCH ?= $(shell uname -m)
+ARCH ?= $(or $(EVQ_ARCH),$(shell uname -m))
 # The kernel's build means something else by ARCH.
 unexport ARCH
 export EVQ_ARCH := $(ARCH)
@@ -78,7 +78,7 @@ man: setup ## man pages and shell completions, into target/manual
 	@install -D -m 644 -t target/manual/man4 docs/man/evq.4
 	@install -D -m 644 -t target/manual/man5 docs/man/evq-recording.5
 
-packages: vm-module man ## Debian packages: the client, the modules, the driver for DKMS
+packages: vm-module client man ## Debian packages: the client, the modules, the driver for DKMS
 	@packaging/build $(KERNEL)
 
 gdb: vm-module client ## a debugger on the virtual machine's kernel
@@ -92,7 +92,7 @@ fmt: kernel ## format both sides
 	@cargo fmt --all
 	@qemu/module --fmt $(KERNEL)
 
-canary: ## builds and tests the driver on kernels that Debian offers and the project does not know yet
+canary: setup ## builds and tests the driver on kernels that Debian offers and the project does not know yet
 	@qemu/canary $(SUITES)
 
 clean: ## remove what was built in the checkout

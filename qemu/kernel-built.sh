@@ -20,8 +20,6 @@ built_key() {
 built_make() {
     local begin=$SECONDS out=$SCRATCH/kernel
     BUILT=$1
-    [[ $ARCH == amd64 ]] ||
-        die "the $BUILT kernel is made for amd64 only" "for $ARCH: stock, rt or 16k"
     FRAGMENTS=("$TOP/qemu/tiny.config")
     if [[ $BUILT == debug ]]; then
         FRAGMENTS+=("$TOP/qemu/debug.config")

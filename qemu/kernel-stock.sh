@@ -10,7 +10,7 @@ readonly STOCK_RECIPE=2
 # Loaded in the guest: the kernel's own event device and a way to feed it, and
 # the driver of a keyboard where it is a module.
 STOCK_LOAD=(evdev uinput)
-# At hand in the guest for who wants a mouse or a tablet.
+# In the guest, not loaded: drivers of a mouse and of a tablet.
 STOCK_EXTRA=(psmouse virtio_input)
 case $ARCH in
     arm64)
@@ -77,7 +77,7 @@ stock_make() {
     mkdir -p "$SCRATCH/kernel"
     stock_unpack
     if [[ $ARCH != "$HOST_ARCH" ]]; then
-        stock_busybox
+        stock_busybox "$SCRATCH/kernel"
     fi
     source_finish
     root_finish
@@ -97,12 +97,13 @@ stock_compiler() {
         die "cannot tell which compiler built $RELEASE: its CONFIG_CC_VERSION_TEXT names no gcc-N"
 }
 
-# Commands of the guest, where this machine's own busybox is for another processor.
+# stock_busybox DIRECTORY: commands of the guest, where this machine's own busybox is
+# for another processor.
 stock_busybox() {
     index "$DEBIAN" "$ARCH"
     step busybox.log "busybox for $ARCH: download" fetch "$SCRATCH/busybox" "$DEBIAN" "$ARCH" busybox-static
     unpack "$SCRATCH"/busybox/*.deb "$SCRATCH/busybox" '*/bin/busybox'
-    mv "$(find "$SCRATCH/busybox" -type f -path '*/bin/busybox' -print -quit)" "$SCRATCH/kernel/busybox"
+    mv "$(find "$SCRATCH/busybox" -type f -path '*/bin/busybox' -print -quit)" "$1/busybox"
 }
 
 # The kernel image, and the few of its 4,000 modules that a guest wants.

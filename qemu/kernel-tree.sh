@@ -17,8 +17,17 @@ tree_check() {
             "then set CONFIG_RUST=y, build it and boot it" "$stock"
     [[ $(config_of "$tree" MODULES) == y ]] ||
         die "the kernel of $tree is built without CONFIG_MODULES" "set it and build the kernel again"
-    local file
-    for file in rust/libkernel.rmeta rust/libcore.rmeta rust/libmacros.so scripts/target.json; do
+    local file want=ARM64
+    local -a metadata=(rust/libkernel.rmeta rust/libcore.rmeta rust/libmacros.so)
+    if [[ $ARCH == amd64 ]]; then
+        want=X86_64
+        # Only x86 describes its target in a file.
+        metadata+=(scripts/target.json)
+    fi
+    [[ $(config_of "$tree" "$want") == y ]] ||
+        die "$tree is not a kernel tree for $ARCH (CONFIG_$want is not set)" \
+            "make ARCH=amd64 or ARCH=arm64 says what to build for"
+    for file in "${metadata[@]}"; do
         [[ -e $tree/$file ]] ||
             die "$tree has CONFIG_RUST=y, but carries no Rust metadata ($file is missing)" \
                 "a tree: run 'make prepare modules_prepare' in it" \
@@ -62,6 +71,9 @@ tree() {
     ln -s "$tree" "$dir/build"
     tree_release "$tree" >"$dir/release"
     : >"$dir/modules/load"
+    if [[ $ARCH != "$HOST_ARCH" ]]; then
+        stock_busybox "$dir"
+    fi
     for name in evdev uinput; do
         file=$(find "$tree/drivers/input" -name "$name.ko" -print -quit)
         if [[ -n $file ]]; then

@@ -89,7 +89,7 @@ private_apt() {
 index() {
     local suite=$1 arch=$2
     [[ ! -e $SCRATCH/apt-$suite-$arch/fetched ]] || return 0
-    step index.log "package lists of $suite ($arch): fetch" private_apt "$suite" "$arch" apt-get update
+    step index.log "package lists of $suite ($arch): fetch" private_apt "$suite" "$arch" apt-get update --error-on=any
     : >"$SCRATCH/apt-$suite-$arch/fetched"
 }
 

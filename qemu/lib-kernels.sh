@@ -6,15 +6,27 @@
 
 KERNELS=${EVQ_KERNELS:-$TOP/qemu/kernels}
 readonly KERNELS
+[[ -r $KERNELS ]] || die "cannot read the table of kernel series $KERNELS"
 
 # What choose_kernel sets. SERIES: 7.3. RELEASE: what uname -r says,
 # 7.3.4+deb13-amd64. VERSION: Debian's version of the packages. KERNEL_SUITE:
 # where they come from. ROOT_SUITE and COMPILER: the toolchain that built it.
 SERIES="" RELEASE="" VERSION="" KERNEL_SUITE="" ROOT_SUITE="" COMPILER=""
 
+# Why the kernel that was chosen is not the newest known series.
+NOTES=()
+
+# note TEXT...: prints a warning, which is repeated when the choice is used again.
+note() {
+    local line
+    for line in "$@"; do
+        NOTES+=("$line")
+        say "warning: $line"
+    done
+}
+
 # The rows of the table, newest series first.
 known_kernels() {
-    [[ -r $KERNELS ]] || die "cannot read the table of kernel series $KERNELS"
     sed -E 's/#.*//; /^[[:space:]]*$/d' "$KERNELS" | sort -k1,1Vr
 }
 
@@ -83,7 +95,7 @@ take_newest() {
 # offer. If the archive has none of the known ones, the next newer series, with
 # a warning: it may need changes to the driver.
 choose_kernel() {
-    local flavour=$1 wanted=${2:-} row oldest next last=""
+    local flavour=$1 wanted=${2:-} row oldest next last="" missing=""
     while read -r row; do
         # shellcheck disable=SC2086 # columns
         use_row $row
@@ -93,9 +105,11 @@ choose_kernel() {
         oldest=$(awk '{ print $2 }' <<<"$row")
         index "$KERNEL_SUITE" "$ARCH"
         if take_newest "$flavour" "$oldest"; then
+            [[ -z $missing ]] || note "$missing: taking $RELEASE"
             return
         fi
-        say "$KERNEL_SUITE offers no $flavour kernel of series $SERIES from $oldest on"
+        missing="$KERNEL_SUITE offers no $flavour kernel of series $SERIES from $oldest on, with its source"
+        say "$missing"
     done < <(known_kernels)
     [[ -z $wanted ]] ||
         die "the archive offers no $flavour kernel of series $wanted (the table qemu/kernels wants it from $KERNEL_SUITE)" \
@@ -111,12 +125,13 @@ choose_kernel() {
         die "$KERNEL_SUITE offers no $flavour kernel with Rust headers that this project could use" \
             "known series: $(known_series | paste -sd ' '); newer ones are not on offer either" \
             "set EVQ_MIRROR to a mirror that has them, or use a kernel that you built: --kernel /path/to/tree"
-    SERIES=$next
+    # Another series may be built by another compiler: its headers say which.
+    SERIES=$next COMPILER=""
     take_newest "$flavour" 0 ||
         die "$KERNEL_SUITE offers headers of series $next, but no source of the same version" \
             "try again later (the mirror may be in the middle of an update), or set EVQ_MIRROR to another mirror"
-    say "warning: none of the known series ($(known_series | paste -sd ' ')) is on offer: trying $RELEASE, which this project does not know"
-    say "         if the driver does not build for it, docs/porting.md says how to add the series $next"
+    note "none of the known series ($(known_series | paste -sd ' ')) is on offer: taking $RELEASE, which this project does not know" \
+        "if the driver does not build for it, docs/porting.md says how to add the series $next"
 }
 
 # choose_offered SUITE:RELEASE: exactly that kernel, as "make canary" asks.

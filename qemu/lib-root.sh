@@ -70,7 +70,7 @@ check_toolchain() {
         [[ $have == "$want" ]] ||
             die "the kernel was built with '$want', but the build root has '$have' ($option)" \
                 "Rust symbols depend on the compiler's exact version, so a module would not load" \
-                "remove $ROOT and run again for the suite's present toolchain; if it stays so," \
-                "the kernel on offer was built with another one: see the toolchain in qemu/kernels"
+                "qemu/kernel --remove and run again for the suite's present toolchain; if it stays so," \
+                "the kernel on offer was built with another one: see the toolchain in qemu/kernels and docs/porting.md"
     done
 }

@@ -17,8 +17,8 @@ use kernel::{
 
 /// The module that the calling code belongs to; `M` is the type named in `module!`.
 ///
-/// Before 7.3 it is an item of the crate root, since then a function of that type. Delete when 7.2
-/// is no longer supported, and call `kernel::module::this_module` instead.
+/// Before 7.3 it is an item of the crate root, since then a function of that type. Delete when no
+/// kernel before 7.3 is supported, and call `kernel::module::this_module` instead.
 pub(crate) const fn this_module<M: ModuleMetadata>() -> &'static ThisModule {
     #[cfg(linux_before = "7.3")]
     let module = &crate::THIS_MODULE;
@@ -30,7 +30,7 @@ pub(crate) const fn this_module<M: ModuleMetadata>() -> &'static ThisModule {
 /// The value of a module parameter.
 ///
 /// Before 7.3 `module_parameters::NAME.value()` is a reference, since then it is the value. Delete
-/// when 7.2 is no longer supported.
+/// when no kernel before 7.3 is supported.
 pub(crate) fn param<T: Copy>(value: impl Borrow<T>) -> T {
     *value.borrow()
 }
@@ -38,7 +38,7 @@ pub(crate) fn param<T: Copy>(value: impl Borrow<T>) -> T {
 /// Orders all memory accesses before it before all after it.
 ///
 /// Before 7.3 each barrier is a function of its own, since then the kind is an argument. Delete the
-/// first form when 7.2 is no longer supported; the same holds for the next two functions.
+/// first form when no kernel before 7.3 is supported; the same holds for the next two functions.
 #[inline(always)]
 pub(crate) fn smp_mb() {
     #[cfg(linux_before = "7.3")]

@@ -80,7 +80,7 @@ impl IovIterSourceExt for IovIterSource<'_> {
             };
             let copied = self.copy_from_iter_raw(next).len();
             filled = filled.saturating_add(copied);
-            if copied < rest {
+            if copied == 0 || copied < rest {
                 break;
             }
         }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * evq_nmi: posts to /dev/evq from each non-maskable interrupt, where that has to
- * be refused, and counts what came of it. For the tests only.
+ * be refused, and counts the results. For the tests only, and for x86 only: no
+ * other architecture has a call that registers a handler.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
