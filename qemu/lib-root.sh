@@ -23,6 +23,10 @@ use_root() {
     local compilers
     mapfile -t compilers < <(printf "$COMPILER-%s\n" x86-64-linux-gnu aarch64-linux-gnu)
     ROOT_PACKAGES=("${ROOT_BASE[@]}" "$COMPILER" "${compilers[@]}")
+    if [[ $ROOT_SUITE != trixie ]]; then
+        # Later suites have no package of that name without headers.
+        ROOT_PACKAGES=("${ROOT_PACKAGES[@]/%libclang1/libclang-dev}")
+    fi
     # How Debian calls make for its kernels.
     # shellcheck disable=SC2034 # for who sources this
     ROOT_MAKE=("ARCH=$KERNEL_ARCH" "CROSS_COMPILE=$GNU_ARCH-" "CC=$GNU_ARCH-$COMPILER")
