@@ -17,6 +17,7 @@ mod ring;
 mod selection;
 mod subscriber;
 mod uapi;
+mod walk;
 mod watchers;
 
 use glue::miscdevice::Fops;

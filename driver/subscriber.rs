@@ -39,6 +39,10 @@ use crate::{
         Wakeup, //
     },
     uapi,
+    walk::{
+        self,
+        Stop, //
+    },
 };
 use core::mem::MaybeUninit;
 use kernel::{
@@ -75,7 +79,7 @@ const FEW: usize = 16;
 /// Events that a subscriber goes past with its cursor held because it does not want them.
 const SKIP_BATCH: usize = 256;
 
-/// Records after which a read that goes on looks for signals.
+/// Records after which a call that goes on looks for signals and lets others run (Q11).
 ///
 /// As many as a program could well ask for at once; without a bound, a reader with a huge buffer
 /// and busy producers could not be stopped.
@@ -93,6 +97,8 @@ struct Delivered {
     found: usize,
     /// How many of them were copied.
     copied: usize,
+    /// Events that were looked at, wanted or not.
+    looked_at: usize,
     /// Whether that was all that was there, whatever may have come since.
     all: bool,
 }
@@ -165,47 +171,54 @@ impl Subscriber {
         (!filter.is_open()).then_some(filter)
     }
 
-    /// Whether there is something to read that it wants; goes past what it does not want.
-    fn readable(&self) -> bool {
+    /// Whether there is something to read that it wants among the events up to `end`; goes past
+    /// what it does not want.
+    ///
+    /// Fails with `ERESTARTSYS` if a signal is pending before that is known. Does not sleep, but
+    /// lets others run.
+    fn readable(&self, end: u64) -> Result<bool> {
         match self.selected() {
-            None => self.queue.ring().has(read_once(&self.next)),
-            Some(_) => self.wanted_is_readable(),
+            None => Ok(self.queue.ring().has(read_once(&self.next))),
+            Some(_) => self.wanted_is_readable(end),
         }
     }
 
-    /// As [`Subscriber::readable`], for who has been put where this one waits: what comes after it
-    /// is told there.
-    fn readable_when_waiting(&self) -> bool {
+    /// As [`Subscriber::readable`] with what has been posted so far, for who has been put where this
+    /// one waits: what comes after it is told there (Q11).
+    fn readable_when_waiting(&self) -> Result<bool> {
         match self.selected() {
-            None => self.queue.ring().has(read_once(&self.next)),
+            None => Ok(self.queue.ring().has(read_once(&self.next))),
             Some(_) => {
                 self.queue.news().moderator().expect();
-                self.wanted_is_readable()
+                self.wanted_is_readable(self.queue.ring().newest())
             }
         }
     }
 
     /// As [`Subscriber::readable`], for one that has said what it wants.
     #[inline(never)]
-    fn wanted_is_readable(&self) -> bool {
+    fn wanted_is_readable(&self, end: u64) -> Result<bool> {
         let ring = self.queue.ring();
         let Some(filter) = self.filter() else {
-            return ring.has(read_once(&self.next));
+            return Ok(ring.has(read_once(&self.next)));
         };
+        let mut looked_at: usize = 0;
         loop {
-            let mut cursor = self.cursor.lock();
-            for _ in 0..SKIP_BATCH {
-                let Some(event) = ring.first(cursor.next()) else {
-                    self.publish(&cursor);
-                    return false;
-                };
-                if filter.matches(&event) {
-                    self.publish(&cursor);
-                    return true;
-                }
-                cursor.skip(event.seq);
+            let stop = {
+                let mut cursor = self.cursor.lock();
+                let stop = walk::pass_unwanted(&mut cursor, ring, &filter, end, SKIP_BATCH);
+                self.publish(&cursor);
+                stop
+            };
+            match stop {
+                Stop::Wanted => return Ok(true),
+                Stop::End => return Ok(false),
+                Stop::Budget => looked_at = looked_at.saturating_add(SKIP_BATCH),
             }
-            self.publish(&cursor);
+            if looked_at >= SIGNAL_CHECK {
+                looked_at = 0;
+                context::go_on()?;
+            }
         }
     }
 
@@ -219,24 +232,29 @@ impl Subscriber {
 
     /// Moves the cursor and starts a new account.
     ///
-    /// If there is something to read now and was not before, this is news to whoever waits.
+    /// If there is something to read now and was not before, this is news to whoever waits. With a
+    /// filter, those who wait find that out themselves: a seek looks at no event (Q11).
     fn seek_to(&self, next: u64) {
-        let before = self.readable();
+        let ring = self.queue.ring();
+        let filtered = self.selected().is_some();
+        let before = !filtered && ring.has(read_once(&self.next));
         {
             let mut cursor = self.cursor.lock();
             *cursor = Cursor::at(next);
             self.publish(&cursor);
         }
-        if !before && self.readable() {
+        if !before && ring.has(next) {
             // Those of other files look, and go on waiting.
             self.waited_at().wake_all(mask::IN);
         }
     }
 
     /// Copies up to `most` events without faulting, and moves the cursor by what was copied (R4).
-    fn deliver(&self, dst: &mut IovIterDest<'_>, most: usize) -> Delivered {
+    ///
+    /// With a filter, those up to `end`.
+    fn deliver(&self, dst: &mut IovIterDest<'_>, most: usize, end: u64) -> Delivered {
         if let Some(filter) = self.filter() {
-            return self.deliver_wanted(&filter, dst, most);
+            return self.deliver_wanted(&filter, dst, most, end);
         }
         let mut room = [const { MaybeUninit::uninit() }; READ_BATCH];
         let mut records = BorrowedBuf::new(&mut room);
@@ -253,13 +271,20 @@ impl Subscriber {
         Delivered {
             found: records.len(),
             copied,
+            looked_at: records.len(),
             all: copied == records.len() && copied < most,
         }
     }
 
     /// As [`Subscriber::deliver`], what `filter` lets through.
     #[inline(never)]
-    fn deliver_wanted(&self, filter: &Filter, dst: &mut IovIterDest<'_>, most: usize) -> Delivered {
+    fn deliver_wanted(
+        &self,
+        filter: &Filter,
+        dst: &mut IovIterDest<'_>,
+        most: usize,
+        end: u64,
+    ) -> Delivered {
         let mut room = [const { MaybeUninit::uninit() }; READ_BATCH];
         let mut records = BorrowedBuf::new(&mut room);
         let mut cursor = self.cursor.lock();
@@ -271,7 +296,8 @@ impl Subscriber {
         let mut all = false;
         while looks < SKIP_BATCH {
             // What nobody has been told yet is told by what is wanted.
-            self.queue.ring().read(ahead.next(), 0, &mut records, most);
+            let batch = most.min(found.saturating_add(walk::until(ahead.next(), end)));
+            self.queue.ring().read(ahead.next(), 0, &mut records, batch);
             let read = found..records.len();
             if read.is_empty() {
                 all = found < most;
@@ -310,6 +336,7 @@ impl Subscriber {
         Delivered {
             found,
             copied,
+            looked_at: looks,
             all: all && copied == found,
         }
     }
@@ -323,20 +350,26 @@ impl Subscriber {
         self.publish(cursor);
     }
 
-    /// Waits until there is something to read (R2, R3, P3).
-    fn wait_readable(&self, iocb: &Iocb<'_>) -> Result {
-        if self.readable() {
-            return Ok(());
+    /// Waits until there is something to read among the events up to `end`, or, once it has slept,
+    /// among those that have come meanwhile (R2, R3, P3, Q11). Returns where they end.
+    fn wait_readable(&self, iocb: &Iocb<'_>, end: u64) -> Result<u64> {
+        if self.readable(end)? {
+            return Ok(end);
         }
+        let newest = || self.queue.ring().newest();
         if self.queue.retired() {
             // Nothing more is posted after that, but something may have been just before.
-            return self.readable().then_some(()).ok_or(ENODEV);
+            let end = newest();
+            return self.readable(end)?.then_some(end).ok_or(ENODEV);
         }
         if iocb.nonblocking() {
             return Err(EAGAIN);
         }
-        self.wait_queue()
-            .wait_interruptible(|| self.readable_when_waiting() || self.queue.retired())
+        // A walk that a signal has ended is no reason to stay awake: the sleep ends at once.
+        self.wait_queue().wait_interruptible(|| {
+            self.readable_when_waiting().unwrap_or(false) || self.queue.retired()
+        })?;
+        Ok(newest())
     }
 
     /// Changes what it wants, and when it wants to be woken.
@@ -448,8 +481,12 @@ impl FileOperations for Subscriber {
         if self.queue.retired() {
             ready |= mask::HUP | mask::ERR;
         }
-        if self.readable_when_waiting() {
-            ready |= mask::IN;
+        match self.readable_when_waiting() {
+            Ok(true) => ready |= mask::IN,
+            Ok(false) => {}
+            // A poll of one file ends now, with EINTR. An epoll does not ask again: the moderator
+            // goes on where this has stopped, and wakes it.
+            Err(_) => self.queue.watchers().moderate(),
         }
         ready
     }
@@ -544,11 +581,14 @@ impl Subscriber {
     /// On any error, what was taken before it is in `dst` already.
     fn read_all(&self, iocb: &Iocb<'_>, dst: &mut IovIterDest<'_>) -> Result {
         let mut taken: usize = 0;
+        let mut looked_at: usize = 0;
         let mut misses: u32 = 0;
+        // With a filter, it could otherwise follow the newest event for ever (Q11).
+        let mut end = self.queue.ring().newest();
         while dst.len() >= EVENT_SIZE {
             if taken == 0 {
-                self.wait_readable(iocb)?;
-            } else if !self.readable() {
+                end = self.wait_readable(iocb, end)?;
+            } else if !self.readable(end)? {
                 return Ok(());
             }
             // The buffer is mostly there. If not, it is faulted in with nothing held: that may take
@@ -558,8 +598,9 @@ impl Subscriber {
                 0 => most,
                 _ => dst.fault_in(most.saturating_mul(EVENT_SIZE)) / EVENT_SIZE,
             };
-            let delivered = self.deliver(dst, there);
+            let delivered = self.deliver(dst, there, end);
             taken = taken.saturating_add(delivered.copied);
+            looked_at = looked_at.saturating_add(delivered.looked_at);
             if delivered.all && taken > 0 {
                 return Ok(());
             }
@@ -572,11 +613,8 @@ impl Subscriber {
                 }
                 misses = misses.saturating_add(1);
             }
-            if taken >= SIGNAL_CHECK || misses > 1 {
-                if context::signal_pending() {
-                    return Err(ERESTARTSYS);
-                }
-                context::cond_resched();
+            if looked_at >= SIGNAL_CHECK || misses > 1 {
+                context::go_on()?;
             }
         }
         Ok(())
@@ -622,10 +660,7 @@ impl Subscriber {
             if src.is_empty() {
                 return Ok(());
             }
-            if context::signal_pending() {
-                return Err(ERESTARTSYS);
-            }
-            context::cond_resched();
+            context::go_on()?;
         }
     }
 }

@@ -185,6 +185,13 @@ impl Watchers {
         }
     }
 
+    /// Has those that want fewer wake-ups looked at, although nothing may have been posted.
+    ///
+    /// Context as for [`Handler::run`].
+    pub(crate) fn moderate(&self) {
+        self.news.queue_now();
+    }
+
     /// Whether there is anybody to tell that `newest` and perhaps others of these kinds are there,
     /// for those who cannot [`Watchers::tell`] and ask for a [`Handler::run`] instead.
     pub(crate) fn would_tell(&self, events: Interest, newest: u64) -> bool {

@@ -14,6 +14,7 @@ mod support;
 
 mod account;
 mod batch;
+mod bounded;
 mod client;
 mod daemon;
 mod doctor;
