@@ -34,10 +34,8 @@ use crate::{
         BATCH_MAX, //
     },
     ring::Cursor,
-    selection::{
-        Selection,
-        Wakeup, //
-    },
+    roster::Wakeup,
+    selection::Selection,
     uapi,
     walk::{
         self,
@@ -188,8 +186,8 @@ impl Subscriber {
     fn readable_when_waiting(&self) -> Result<bool> {
         match self.selected() {
             None => Ok(self.queue.ring().has(read_once(&self.next))),
-            Some(_) => {
-                self.queue.news().moderator().expect();
+            Some(selection) => {
+                self.queue.news().moderator().expect(selection);
                 self.wanted_is_readable(self.queue.ring().newest())
             }
         }
@@ -227,6 +225,7 @@ impl Subscriber {
         write_once(&self.next, cursor.next());
         if let Some(selection) = self.selected() {
             selection.read_to(cursor.next());
+            self.queue.news().moderator().note_call(selection);
         }
     }
 
@@ -470,8 +469,8 @@ impl FileOperations for Subscriber {
     }
 
     fn expect(&self) {
-        if self.selected().is_some() {
-            self.queue.news().moderator().expect();
+        if let Some(selection) = self.selected() {
+            self.queue.news().moderator().expect(selection);
         }
     }
 

@@ -3,7 +3,7 @@
 //! Those who want to be told of events, and how they are told.
 //!
 //! Most wait together, and are told at each post. Those that want fewer wake-ups wait apart, and a
-//! thread of the kernel tells them (see [`selection`](crate::selection)).
+//! thread of the kernel tells them (see [`moderator`](crate::moderator)).
 
 use crate::{
     filter::Interest,
@@ -23,11 +23,11 @@ use crate::{
             Task, //
         },
     },
+    moderator::Moderator,
     queue::{
         now_ns,
         SharedRing, //
     },
-    selection::Moderator,
 };
 use kernel::{
     prelude::*,

@@ -20,6 +20,7 @@ mod daemon;
 mod doctor;
 mod examples;
 mod explain;
+mod fairness;
 mod fasync;
 mod fault;
 mod faults;

@@ -17,6 +17,8 @@ mod event;
 mod filter;
 #[path = "../../../driver/ring.rs"]
 mod ring;
+#[path = "../../../driver/roster.rs"]
+mod roster;
 #[path = "../../../driver/walk.rs"]
 mod walk;
 #[path = "../../../driver/glue"]
@@ -36,6 +38,8 @@ mod interest;
 // A random sequence takes it a minute.
 #[cfg(not(miri))]
 mod model;
+#[cfg(not(miri))]
+mod moderation;
 mod passing;
 mod threads;
 mod unit;
