@@ -19,6 +19,7 @@ mod roster;
 mod selection;
 mod subscriber;
 mod uapi;
+mod users;
 mod walk;
 mod watchers;
 
@@ -38,6 +39,10 @@ module! {
             default: 4096,
             description: "Events that /dev/evq keeps, of 64 bytes each: a power of two from 64 to 1048576",
         },
+        user_max: u32 {
+            default: 1024,
+            description: "Open files of a queue that one user can have, unless it has CAP_SYS_RESOURCE",
+        },
     },
 }
 
@@ -51,6 +56,7 @@ struct EvqModule {
 impl kernel::Module for EvqModule {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let capacity = *module_parameters::capacity.value();
+        users::set_limit(*module_parameters::user_max.value());
         let default = Published::default_queue(capacity).inspect_err(|err| match *err {
             EINVAL => pr_err!(
                 "capacity={capacity}: must be a power of two from {} to {}, for example 4096\n",

@@ -23,6 +23,10 @@ use crate::{
         Writer, //
     },
     uapi::MapHeader,
+    users::{
+        User,
+        Users, //
+    },
     watchers::{
         News,
         Watchers, //
@@ -107,6 +111,8 @@ pub(crate) struct Queue {
     watchers: IrqWork<Watchers>,
     #[pin]
     choosing: Mutex<()>,
+    #[pin]
+    users: Users,
     refused: Atomic<u64>,
     subscribers: Atomic<u64>,
     /// Files that have been opened so far.
@@ -131,6 +137,7 @@ impl Queue {
                 writer <- IrqLock::new(Some(writer), c"evq_writer", static_lock_class!()),
                 watchers <- IrqWork::new::<Error>(Watchers::new(ring, instance)),
                 choosing <- new_mutex!((), "evq_choosing"),
+                users <- Users::new(),
                 refused: Atomic::new(0),
                 subscribers: Atomic::new(0),
                 opened: Atomic::new(0),
@@ -250,14 +257,19 @@ impl Queue {
 pub(crate) struct Subscription {
     queue: Arc<Queue>,
     number: u64,
+    user: User,
 }
 
 impl Subscription {
-    /// Fails with `EBUSY` if there are [`SUBSCRIBERS_MAX`] already.
+    /// Fails with `EBUSY` if there are [`SUBSCRIBERS_MAX`] already, or as [`Users::take`] does.
+    ///
+    /// Process context, may sleep.
     pub(crate) fn new(queue: &Arc<Queue>) -> Result<Self> {
+        let user = queue.users.take()?;
         let subscription = Self {
             queue: queue.clone(),
             number: queue.opened.fetch_add(1, Relaxed).wrapping_add(1),
+            user,
         };
         if queue.subscribers.fetch_add(1, Relaxed) >= SUBSCRIBERS_MAX {
             return Err(EBUSY);
@@ -281,6 +293,7 @@ impl Deref for Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        self.queue.users.give_back(self.user);
         self.queue.subscribers.fetch_add(u64::MAX, Relaxed);
     }
 }

@@ -3,7 +3,8 @@
 //! Questions about the context that the code runs in.
 //!
 //! C headers: [`include/linux/preempt.h`](srctree/include/linux/preempt.h),
-//! [`include/linux/sched/signal.h`](srctree/include/linux/sched/signal.h)
+//! [`include/linux/sched/signal.h`](srctree/include/linux/sched/signal.h),
+//! [`include/linux/user_namespace.h`](srctree/include/linux/user_namespace.h)
 
 use super::ffi;
 use kernel::{
@@ -42,6 +43,18 @@ pub(crate) fn random_id() -> u64 {
 /// Lets others run if it is their turn.
 pub(crate) fn cond_resched() {
     ffi::evq_helper_cond_resched()
+}
+
+/// The id of the user who answers for the current task, in the initial user namespace: its own, or
+/// if it is in a user namespace, that of who made the outermost one.
+pub(crate) fn accountable_uid() -> u32 {
+    ffi::evq_helper_accountable_uid()
+}
+
+/// Whether limits for users do not apply to the current task: it has `CAP_SYS_RESOURCE` in the
+/// initial user namespace.
+pub(crate) fn is_above_limits() -> bool {
+    ffi::evq_helper_is_above_limits()
 }
 
 /// Whether the current task has a signal to handle.

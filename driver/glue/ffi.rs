@@ -64,4 +64,6 @@ unsafe extern "C" {
     pub(super) safe fn evq_helper_in_nmi() -> bool;
     pub(super) safe fn evq_helper_cond_resched();
     pub(super) safe fn evq_helper_signal_pending() -> bool;
+    pub(super) safe fn evq_helper_accountable_uid() -> c_uint;
+    pub(super) safe fn evq_helper_is_above_limits() -> bool;
 }

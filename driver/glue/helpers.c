@@ -4,6 +4,8 @@
  * beside this one. Each has the name of what it wraps behind the prefix; no
  * logic lives here.
  */
+#include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/hardirq.h>
 #include <linux/irq_work.h>
@@ -13,6 +15,7 @@
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
+#include <linux/user_namespace.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
 
@@ -84,6 +87,22 @@ void evq_helper_cond_resched(void)
 bool evq_helper_signal_pending(void)
 {
 	return signal_pending(current);
+}
+
+/* The owner of the outermost user namespace below the initial one, or oneself. */
+unsigned int evq_helper_accountable_uid(void)
+{
+	const struct user_namespace *ns = current_user_ns();
+	kuid_t uid = current_euid();
+
+	for (; ns != &init_user_ns; ns = ns->parent)
+		uid = ns->owner;
+	return __kuid_val(uid);
+}
+
+bool evq_helper_is_above_limits(void)
+{
+	return capable(CAP_SYS_RESOURCE);
 }
 
 /* The waiters' key: poll and epoll items that did not ask for it stay asleep. */

@@ -29,6 +29,8 @@ bool evq_helper_preemptible(void);
 bool evq_helper_in_nmi(void);
 void evq_helper_cond_resched(void);
 bool evq_helper_signal_pending(void);
+unsigned int evq_helper_accountable_uid(void);
+bool evq_helper_is_above_limits(void);
 void evq_helper_wake_up_poll_all(struct wait_queue_head *wq, __poll_t mask);
 bool evq_helper_waitqueue_active(struct wait_queue_head *wq);
 size_t evq_helper_copy_to_iter_nofault(const void *from, size_t bytes, struct iov_iter *to);
