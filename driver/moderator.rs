@@ -223,6 +223,7 @@ impl Moderator {
     /// The moderator either finds it waiting in its next turn, or finds its call here in the one
     /// after that; and a producer either sees that there has to be one, or has posted what this one
     /// will see when it looks.
+    #[inline(never)]
     pub(crate) fn expect(&self, selection: &Selection) {
         self.note_call(selection);
         self.look_at.store(0, Relaxed);
@@ -232,6 +233,7 @@ impl Moderator {
     }
 
     /// This one has made a call. Any context.
+    #[inline(never)]
     pub(crate) fn note_call(&self, selection: &Selection) {
         let index = selection.index();
         let Some(word) = self.called.get(index / GROUP) else {

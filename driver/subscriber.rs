@@ -170,14 +170,16 @@ impl Subscriber {
     }
 
     /// Whether there is something to read that it wants among the events up to `end`; goes past
-    /// what it does not want.
+    /// what it does not want. [`None`] is the newest one, which is put there if it matters.
     ///
     /// Fails with `ERESTARTSYS` if a signal is pending before that is known. Does not sleep, but
     /// lets others run.
-    fn readable(&self, end: u64) -> Result<bool> {
+    #[inline(always)]
+    fn readable(&self, end: &mut Option<u64>) -> Result<bool> {
+        let ring = self.queue.ring();
         match self.selected() {
-            None => Ok(self.queue.ring().has(read_once(&self.next))),
-            Some(_) => self.wanted_is_readable(end),
+            None => Ok(ring.has(read_once(&self.next))),
+            Some(_) => self.wanted_is_readable(*end.get_or_insert_with(|| ring.newest())),
         }
     }
 
@@ -350,25 +352,31 @@ impl Subscriber {
     }
 
     /// Waits until there is something to read among the events up to `end`, or, once it has slept,
-    /// among those that have come meanwhile (R2, R3, P3, Q11). Returns where they end.
-    fn wait_readable(&self, iocb: &Iocb<'_>, end: u64) -> Result<u64> {
+    /// among those that have come meanwhile (R2, R3, P3, Q11).
+    #[inline(always)]
+    fn wait_readable(&self, iocb: &Iocb<'_>, end: &mut Option<u64>) -> Result {
         if self.readable(end)? {
-            return Ok(end);
+            return Ok(());
         }
-        let newest = || self.queue.ring().newest();
+        self.sleep_until_readable(iocb, end)
+    }
+
+    /// As [`Subscriber::wait_readable`], with nothing to read so far.
+    #[cold]
+    fn sleep_until_readable(&self, iocb: &Iocb<'_>, end: &mut Option<u64>) -> Result {
         if self.queue.retired() {
             // Nothing more is posted after that, but something may have been just before.
-            let end = newest();
-            return self.readable(end)?.then_some(end).ok_or(ENODEV);
+            *end = None;
+            return self.readable(end)?.then_some(()).ok_or(ENODEV);
         }
         if iocb.nonblocking() {
             return Err(EAGAIN);
         }
+        *end = None;
         // A walk that a signal has ended is no reason to stay awake: the sleep ends at once.
         self.wait_queue().wait_interruptible(|| {
             self.readable_when_waiting().unwrap_or(false) || self.queue.retired()
-        })?;
-        Ok(newest())
+        })
     }
 
     /// Changes what it wants, and when it wants to be woken.
@@ -583,11 +591,11 @@ impl Subscriber {
         let mut looked_at: usize = 0;
         let mut misses: u32 = 0;
         // With a filter, it could otherwise follow the newest event for ever (Q11).
-        let mut end = self.queue.ring().newest();
+        let mut end = None;
         while dst.len() >= EVENT_SIZE {
             if taken == 0 {
-                end = self.wait_readable(iocb, end)?;
-            } else if !self.readable(end)? {
+                self.wait_readable(iocb, &mut end)?;
+            } else if !self.readable(&mut end)? {
                 return Ok(());
             }
             // The buffer is mostly there. If not, it is faulted in with nothing held: that may take
@@ -597,9 +605,9 @@ impl Subscriber {
                 0 => most,
                 _ => dst.fault_in(most.saturating_mul(EVENT_SIZE)) / EVENT_SIZE,
             };
-            let delivered = self.deliver(dst, there, end);
+            let delivered = self.deliver(dst, there, end.unwrap_or(0));
             taken = taken.saturating_add(delivered.copied);
-            looked_at = looked_at.saturating_add(delivered.looked_at);
+            looked_at = looked_at.wrapping_add(delivered.looked_at);
             if delivered.all && taken > 0 {
                 return Ok(());
             }
