@@ -39,6 +39,10 @@ module! {
             default: 4096,
             description: "Events that /dev/evq keeps, of 64 bytes each: a power of two from 64 to 1048576",
         },
+        in_place_max: u32 {
+            default: 16,
+            description: "Open files of a queue that a post notifies itself, up to 16; a thread notifies the others",
+        },
         user_max: u32 {
             default: 1024,
             description: "Open files of a queue that one user can have, unless it has CAP_SYS_RESOURCE",
@@ -56,6 +60,7 @@ struct EvqModule {
 impl kernel::Module for EvqModule {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let capacity = *module_parameters::capacity.value();
+        queue::set_in_place(*module_parameters::in_place_max.value());
         users::set_limit(*module_parameters::user_max.value());
         let default = Published::default_queue(capacity).inspect_err(|err| match *err {
             EINVAL => pr_err!(

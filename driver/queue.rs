@@ -66,6 +66,25 @@ pub(crate) const CAPACITY_MAX: u32 = 1 << 20;
 /// added or removed: without a bound, any program that may read could slow down all producers.
 pub(crate) const SUBSCRIBERS_MAX: u64 = 4096;
 
+/// Most open files that a post itself notifies (Q4). A file that begins to wait after as many others
+/// is notified by the moderator's thread.
+pub(crate) const IN_PLACE_MAX: u32 = 16;
+
+/// As many as that, or fewer if the parameter `in_place_max` says so.
+static IN_PLACE: Atomic<u32> = Atomic::new(IN_PLACE_MAX);
+
+/// Sets how many open files, and waiters of these, a post notifies itself: not more than
+/// [`IN_PLACE_MAX`]. Called when the module is loaded.
+pub(crate) fn set_in_place(most: u32) {
+    IN_PLACE.store(most.min(IN_PLACE_MAX), Relaxed);
+}
+
+/// How many open files, and waiters of these, a post notifies itself. Any context.
+#[inline]
+pub(crate) fn in_place_max() -> u32 {
+    IN_PLACE.load(Relaxed)
+}
+
 /// The ring, in memory that programs can map: what `include/uapi/evq.h` says of `mmap`.
 pub(crate) type SharedRing = Ring<MappableArray<MapHeader, Slot>>;
 
@@ -109,8 +128,9 @@ pub(crate) struct Queue {
     writer: IrqLock<Option<Writer>>,
     #[pin]
     watchers: IrqWork<Watchers>,
+    /// How many open files are notified in place. Held by a subscriber to decide where it waits.
     #[pin]
-    choosing: Mutex<()>,
+    choosing: Mutex<u32>,
     #[pin]
     users: Users,
     refused: Atomic<u64>,
@@ -136,7 +156,7 @@ impl Queue {
             try_pin_init!(Self {
                 writer <- IrqLock::new(Some(writer), c"evq_writer", static_lock_class!()),
                 watchers <- IrqWork::new::<Error>(Watchers::new(ring, instance)),
-                choosing <- new_mutex!((), "evq_choosing"),
+                choosing <- new_mutex!(0, "evq_choosing"),
                 users <- Users::new(),
                 refused: Atomic::new(0),
                 subscribers: Atomic::new(0),
@@ -170,8 +190,9 @@ impl Queue {
         self.news().retired()
     }
 
-    /// Held by a subscriber to decide where it waits. Process context.
-    pub(crate) fn choosing(&self) -> &Mutex<()> {
+    /// How many open files are notified in place. Held by a subscriber to decide where it waits.
+    /// Process context.
+    pub(crate) fn choosing(&self) -> &Mutex<u32> {
         &self.choosing
     }
 

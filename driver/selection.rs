@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Subscribers that want fewer wake-ups: only for some events, or only for many at once.
+//! Subscribers that a thread of the kernel notifies: those that want fewer wake-ups, only for some
+//! events or only for many at once, and those that have begun to wait when many others did already.
 //!
 //! They wait apart from the others, each at a [`Selection`] of its own. The
 //! [`moderator`](crate::moderator) finds out when they have to be notified.
@@ -37,19 +38,23 @@ pub(crate) struct Selection {
     next: Atomic<u64>,
     /// Which of the moderator's subscribers it is; fixed before anybody can wait.
     index: Atomic<usize>,
+    /// Whether its subscriber has asked for it, rather than come after too many others.
+    chosen: bool,
     #[pin]
     filter: SpinLock<Filter>,
 }
 
 impl Selection {
-    /// One that wants everything at once, for a subscriber whose next read starts from `next`.
-    pub(crate) fn new(next: u64) -> Result<Arc<Self>> {
+    /// One that wants everything at once, for a subscriber whose next read starts from `next`;
+    /// `chosen` says whether that may be changed.
+    pub(crate) fn new(next: u64, chosen: bool) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
                 wait <- WaitQueue::new(c"evq_selection", static_lock_class!()),
                 fasync <- FasyncList::new(),
                 next: Atomic::new(next),
                 index: Atomic::new(0),
+                chosen,
                 filter <- new_spinlock!(Filter::default(), "evq_filter"),
             }),
             GFP_KERNEL_ACCOUNT,
@@ -89,6 +94,11 @@ impl Selection {
     /// The subscriber has read up to before `next`.
     pub(crate) fn read_to(&self, next: u64) {
         self.next.store(next, Relaxed);
+    }
+
+    /// Whether its subscriber has asked for it, and may change what it wants.
+    pub(crate) fn is_chosen(&self) -> bool {
+        self.chosen
     }
 
     /// Which of the moderator's subscribers it is.

@@ -28,6 +28,7 @@ use crate::{
         },
     },
     queue::{
+        self,
         Notify,
         Queue,
         Subscription,
@@ -110,12 +111,15 @@ pub(crate) struct Subscriber {
     cursor: SpinLock<Cursor>,
     /// The cursor's `next`, for those who only want to know whether there is something to read.
     next: Atomic<u64>,
-    /// What it wants, if it said so before it first waited; [`None`] is everything, at each post.
+    /// Where it waits apart from others: because of what it wants, if it said so before it first
+    /// waited, or because many waited already. [`None`] is with the others, for everything at each
+    /// post.
     selection: SetOnce<Option<Arc<Selection>>>,
 }
 
 impl Subscriber {
-    /// What it wants; decides that it is everything if nothing else was said so far.
+    /// Where it waits apart; decides that it is with the others if nothing else was said so far, or
+    /// for everything if there are many.
     ///
     /// Process context, may sleep.
     fn decided(&self) -> Option<&Selection> {
@@ -126,10 +130,22 @@ impl Subscriber {
     }
 
     /// As [`Subscriber::decided`], the first time.
+    ///
+    /// Who comes after many others waits apart, so that a post does not walk over all of them (Q4).
     #[cold]
     fn decide(&self) -> Option<&Selection> {
-        let _choosing = self.queue.choosing().lock();
-        self.selection.populate(None);
+        let mut in_place = self.queue.choosing().lock();
+        if self.selection.as_ref().is_none() {
+            let apart = (*in_place >= queue::in_place_max())
+                .then(|| Selection::new(self.next.load(Relaxed), false).ok())
+                .flatten()
+                .filter(|apart| self.queue.news().moderator().add(apart).is_ok());
+            // Without memory, the post has to do it.
+            if apart.is_none() {
+                *in_place = in_place.saturating_add(1);
+            }
+            self.selection.populate(apart);
+        }
         self.selection.as_ref()?.as_deref()
     }
 
@@ -137,19 +153,22 @@ impl Subscriber {
     ///
     /// Process context, may sleep.
     fn select(&self) -> Result<&Arc<Selection>> {
-        if let Some(decided) = self.selection.as_ref() {
-            return decided.as_ref().ok_or(EBUSY);
+        if self.selection.as_ref().is_some() {
+            return self.chosen().ok_or(EBUSY);
         }
-        let selection = Selection::new(self.next.load(Relaxed))?;
+        let selection = Selection::new(self.next.load(Relaxed), true)?;
         let _choosing = self.queue.choosing().lock();
         if self.selection.as_ref().is_none() {
             self.queue.news().moderator().add(&selection)?;
             self.selection.populate(Some(selection));
         }
-        self.selection
-            .as_ref()
-            .and_then(Option::as_ref)
-            .ok_or(EBUSY)
+        self.chosen().ok_or(EBUSY)
+    }
+
+    /// What it wants, if it said so, for changing it.
+    fn chosen(&self) -> Option<&Arc<Selection>> {
+        let selection = self.selection.as_ref()?.as_ref()?;
+        selection.is_chosen().then_some(selection)
     }
 
     /// What it wants, if it said so.
@@ -448,8 +467,13 @@ impl Subscriber {
 impl PinnedDrop for Subscriber {
     /// May sleep.
     fn drop(self: Pin<&mut Self>) {
-        if let Some(Some(selection)) = self.selection.as_ref() {
-            self.queue.news().moderator().remove(selection);
+        match self.selection.as_ref() {
+            Some(Some(selection)) => self.queue.news().moderator().remove(selection),
+            Some(None) => {
+                let mut in_place = self.queue.choosing().lock();
+                *in_place = in_place.saturating_sub(1);
+            }
+            None => {}
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::{
     },
     moderator::Moderator,
     queue::{
+        in_place_max,
         now_ns,
         SharedRing, //
     },
@@ -36,6 +37,7 @@ use kernel::{
         atomic::{
             Acquire,
             Atomic,
+            Full,
             Relaxed,
             Release, //
         },
@@ -46,6 +48,12 @@ use kernel::{
 /// What is told: the ring, and whether there will be anything more in it.
 #[pin_data]
 pub(crate) struct News {
+    #[pin]
+    wait: WaitQueue,
+    #[pin]
+    fasync: FasyncList,
+    /// Whether too many wait together for a post to wake them.
+    crowd: Atomic<bool>,
     ring: SharedRing,
     #[pin]
     moderator: Moderator,
@@ -87,36 +95,63 @@ impl News {
         self.signals.load(Relaxed)
     }
 
-    /// Tells all who wait at these two.
-    fn tell(&self, wait: &WaitQueue, fasync: &FasyncList) {
+    /// Tells all who wait at these two; if that is not `in_place`, with interrupts on in between.
+    ///
+    /// In place: returns false if too many wait to be woken from here, and none was; those who are
+    /// armed for signals are few and have been signalled.
+    fn tell(&self, wait: &WaitQueue, fasync: &FasyncList, in_place: bool) -> bool {
         // What there is to tell comes before the looks at who is there.
         smp_mb();
-        let (woken, signalled) = (wait.is_waited_on(), fasync.is_armed());
+        let (mut woken, signalled) = (wait.is_waited_on(), fasync.is_armed());
         if !woken && !signalled {
-            return;
+            return true;
         }
         let (events, band) = if self.retired() {
             (mask::ENDED, Band::Hup)
         } else {
             (mask::IN, Band::In)
         };
+        let mut all = true;
         if woken {
-            self.wakeups.fetch_add(1, Relaxed);
-            wait.wake_all(events);
+            if in_place {
+                all = wait.wake_few(events, in_place_max().max(1));
+                woken = all;
+            } else {
+                wait.wake_all(events);
+            }
+            self.wakeups.fetch_add(u64::from(woken), Relaxed);
         }
         if signalled {
             self.signals.fetch_add(1, Relaxed);
             fasync.kill(band);
         }
         trace::notify(self.instance, woken, signalled);
+        all
+    }
+
+    /// Wakes those who wait together and are too many for a post.
+    fn wake_crowd(&self) {
+        let events = if self.retired() {
+            mask::ENDED
+        } else {
+            mask::IN
+        };
+        if self.wait.is_waited_on() {
+            self.wakeups.fetch_add(1, Relaxed);
+            self.wait.wake_all(events);
+            trace::notify(self.instance, true, false);
+        }
     }
 }
 
 impl Task for News {
     /// Tells those that want fewer wake-ups.
     fn run(work: &DelayedWork<Self>) {
+        if work.crowd.xchg(false, Full) {
+            work.wake_crowd();
+        }
         let back_ns = work.moderator.run(&work.ring, work.retired(), |selection| {
-            work.tell(selection.wait_queue(), selection.fasync_list());
+            work.tell(selection.wait_queue(), selection.fasync_list(), false);
         });
         match back_ns {
             Some(0) => work.queue_now(),
@@ -129,10 +164,6 @@ impl Task for News {
 /// Those who want to be told.
 #[pin_data]
 pub(crate) struct Watchers {
-    #[pin]
-    wait: WaitQueue,
-    #[pin]
-    fasync: FasyncList,
     /// Whether those that want fewer wake-ups have to be looked at.
     look: Atomic<bool>,
     #[pin]
@@ -143,10 +174,11 @@ impl Watchers {
     /// Creates an initialiser for nobody yet, and this ring to tell them of.
     pub(crate) fn new(ring: SharedRing, instance: u64) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            wait <- WaitQueue::new(c"evq", static_lock_class!()),
-            fasync <- FasyncList::new(),
             look: Atomic::new(false),
             news <- DelayedWork::new::<Error>(pin_init!(News {
+                wait <- WaitQueue::new(c"evq", static_lock_class!()),
+                fasync <- FasyncList::new(),
+                crowd: Atomic::new(false),
                 ring,
                 moderator <- Moderator::new(),
                 retired: Atomic::new(false),
@@ -159,12 +191,12 @@ impl Watchers {
 
     /// Where those who want to be told at each post sleep and poll.
     pub(crate) fn wait_queue(&self) -> &WaitQueue {
-        &self.wait
+        &self.news.wait
     }
 
     /// Where those who want to be signalled at each post are listed.
     pub(crate) fn fasync_list(&self) -> &FasyncList {
-        &self.fasync
+        &self.news.fasync
     }
 
     /// What they are told.
@@ -179,8 +211,18 @@ impl Watchers {
     /// Context as for [`Handler::run`].
     pub(crate) fn tell(&self, events: Interest, newest: u64) {
         // Begins with a full barrier, for the look at the moderator as well.
-        self.news.tell(&self.wait, &self.fasync);
+        self.tell_in_place();
         if self.news.moderator.might_tell(events, newest) {
+            self.news.queue_now();
+        }
+    }
+
+    /// Tells those who wait together, or has the thread do it if they are many (Q4).
+    #[inline]
+    fn tell_in_place(&self) {
+        let news = &*self.news;
+        if !news.tell(&news.wait, &news.fasync, true) {
+            news.crowd.store(true, Relaxed);
             self.news.queue_now();
         }
     }
@@ -201,7 +243,7 @@ impl Watchers {
         if look {
             self.look.store(true, Relaxed);
         }
-        look || self.wait.is_waited_on() || self.fasync.is_armed()
+        look || self.news.wait.is_waited_on() || self.news.fasync.is_armed()
     }
 
     /// There will be nothing more.
@@ -214,7 +256,7 @@ impl Watchers {
 impl Handler for Watchers {
     /// Tells everybody, once for all posts before it.
     fn run(&self) {
-        self.news.tell(&self.wait, &self.fasync);
+        self.tell_in_place();
         if self.look.xchg(false, Relaxed) {
             self.news.queue_now();
         }

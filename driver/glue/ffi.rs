@@ -39,7 +39,16 @@ unsafe extern "C" {
     pub(super) fn evq_helper_queue_work_now(work: *mut bindings::delayed_work);
     pub(super) fn evq_helper_queue_work_after(work: *mut bindings::delayed_work, delay_ns: u64);
     pub(super) fn evq_helper_cancel_work_sync(work: *mut bindings::delayed_work);
-    pub(super) fn evq_helper_wake_up_poll_all(wq: *mut bindings::wait_queue_head, mask: c_uint);
+    pub(super) fn evq_helper_wake_up_poll_few(
+        wq: *mut bindings::wait_queue_head,
+        mask: c_uint,
+        most: c_uint,
+    ) -> bool;
+    pub(super) fn evq_helper_wake_up_poll_steps(
+        wq: *mut bindings::wait_queue_head,
+        mask: c_uint,
+        step: c_uint,
+    );
     pub(super) fn evq_helper_waitqueue_active(wq: *mut bindings::wait_queue_head) -> bool;
     pub(super) fn evq_helper_copy_to_iter_nofault(
         from: *const c_void,

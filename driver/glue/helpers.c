@@ -105,10 +105,67 @@ bool evq_helper_is_above_limits(void)
 	return capable(CAP_SYS_RESOURCE);
 }
 
-/* The waiters' key: poll and epoll items that did not ask for it stay asleep. */
-void evq_helper_wake_up_poll_all(struct wait_queue_head *wq, __poll_t mask)
+/* In both, the waiters' key: poll and epoll items that did not ask for it stay asleep. */
+
+/*
+ * Wakes every waiter, unless there are more than @most: then none. Whether it
+ * did. Calls their functions with the lock held, as __wake_up() does.
+ */
+bool evq_helper_wake_up_poll_few(struct wait_queue_head *wq, __poll_t mask, unsigned int most)
 {
-	__wake_up(wq, TASK_NORMAL, 0, poll_to_key(mask));
+	wait_queue_entry_t *curr, *next;
+	unsigned int count = 0;
+	unsigned long flags;
+
+	spin_lock_irqsave(&wq->lock, flags);
+	list_for_each_entry(curr, &wq->head, entry) {
+		if (++count > most)
+			goto out;
+	}
+	list_for_each_entry_safe(curr, next, &wq->head, entry) {
+		if (curr->func(curr, TASK_NORMAL, 0, poll_to_key(mask)) < 0)
+			break;
+	}
+out:
+	spin_unlock_irqrestore(&wq->lock, flags);
+	return count <= most;
+}
+
+static int evq_bookmark(struct wait_queue_entry *entry, unsigned int mode, int flags, void *key)
+{
+	return 0;
+}
+
+/*
+ * Wakes every waiter, with the lock held for @step of them at a time. In
+ * between, an entry that nothing wakes keeps the place.
+ */
+void evq_helper_wake_up_poll_steps(struct wait_queue_head *wq, __poll_t mask, unsigned int step)
+{
+	wait_queue_entry_t bookmark = { .func = evq_bookmark }, *curr, *next;
+	unsigned int count;
+	unsigned long flags;
+
+	INIT_LIST_HEAD(&bookmark.entry);
+	do {
+		count = 0;
+		spin_lock_irqsave(&wq->lock, flags);
+		curr = list_first_entry(&wq->head, wait_queue_entry_t, entry);
+		if (!list_empty(&bookmark.entry)) {
+			curr = list_next_entry(&bookmark, entry);
+			list_del_init(&bookmark.entry);
+		}
+		list_for_each_entry_safe_from(curr, next, &wq->head, entry) {
+			if (count++ == step) {
+				list_add_tail(&bookmark.entry, &curr->entry);
+				break;
+			}
+			if (curr->func(curr, TASK_NORMAL, 0, poll_to_key(mask)) < 0)
+				break;
+		}
+		spin_unlock_irqrestore(&wq->lock, flags);
+		cond_resched();
+	} while (!list_empty(&bookmark.entry));
 }
 
 bool evq_helper_waitqueue_active(struct wait_queue_head *wq)

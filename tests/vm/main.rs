@@ -21,6 +21,7 @@ mod doctor;
 mod examples;
 mod explain;
 mod fairness;
+mod fanout;
 mod fasync;
 mod fault;
 mod faults;
