@@ -99,13 +99,26 @@ impl News {
     ///
     /// In place: returns false if too many wait to be woken from here, and none was; those who are
     /// armed for signals are few and have been signalled.
+    #[inline(always)]
     fn tell(&self, wait: &WaitQueue, fasync: &FasyncList, in_place: bool) -> bool {
         // What there is to tell comes before the looks at who is there.
         smp_mb();
-        let (mut woken, signalled) = (wait.is_waited_on(), fasync.is_armed());
-        if !woken && !signalled {
+        let (waited_on, armed) = (wait.is_waited_on(), fasync.is_armed());
+        if !waited_on && !armed {
             return true;
         }
+        self.tell_waiting(wait, fasync, in_place, (waited_on, armed))
+    }
+
+    /// As [`News::tell`], with somebody to wake, or to signal.
+    #[inline(never)]
+    fn tell_waiting(
+        &self,
+        wait: &WaitQueue,
+        fasync: &FasyncList,
+        in_place: bool,
+        (mut woken, signalled): (bool, bool),
+    ) -> bool {
         let (events, band) = if self.retired() {
             (mask::ENDED, Band::Hup)
         } else {
@@ -218,7 +231,7 @@ impl Watchers {
     }
 
     /// Tells those who wait together, or has the thread do it if they are many (Q4).
-    #[inline]
+    #[inline(always)]
     fn tell_in_place(&self) {
         let news = &*self.news;
         if !news.tell(&news.wait, &news.fasync, true) {
