@@ -140,11 +140,11 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// Makes a queue that keeps the last `capacity` events.
+    /// Makes a queue that keeps the last `capacity` events, and whose thread has this name.
     ///
     /// Process context. Fails with `EINVAL` if `capacity` is not a power of two from
     /// [`CAPACITY_MIN`] to [`CAPACITY_MAX`], `ENOMEM` if there is not that much memory.
-    pub(crate) fn new(capacity: u32) -> Result<Arc<Self>> {
+    pub(crate) fn new(name: &CStr, capacity: u32) -> Result<Arc<Self>> {
         if !(CAPACITY_MIN..=CAPACITY_MAX).contains(&capacity) {
             return Err(EINVAL);
         }
@@ -155,7 +155,7 @@ impl Queue {
         Arc::pin_init(
             try_pin_init!(Self {
                 writer <- IrqLock::new(Some(writer), c"evq_writer", static_lock_class!()),
-                watchers <- IrqWork::new::<Error>(Watchers::new(ring, instance)),
+                watchers <- IrqWork::new::<Error>(Watchers::new(name, ring, instance)),
                 choosing <- new_mutex!(0, "evq_choosing"),
                 users <- Users::new(),
                 refused: Atomic::new(0),

@@ -185,10 +185,16 @@ pub(crate) struct Watchers {
 
 impl Watchers {
     /// Creates an initialiser for nobody yet, and this ring to tell them of.
-    pub(crate) fn new(ring: SharedRing, instance: u64) -> impl PinInit<Self, Error> {
+    ///
+    /// The thread that tells those who are not told by a post has this name.
+    pub(crate) fn new(
+        name: &CStr,
+        ring: SharedRing,
+        instance: u64,
+    ) -> impl PinInit<Self, Error> + '_ {
         try_pin_init!(Self {
             look: Atomic::new(false),
-            news <- DelayedWork::new::<Error>(pin_init!(News {
+            news <- DelayedWork::new(name, try_pin_init!(News {
                 wait <- WaitQueue::new(c"evq", static_lock_class!()),
                 fasync <- FasyncList::new(),
                 crowd: Atomic::new(false),
@@ -198,7 +204,7 @@ impl Watchers {
                 instance,
                 wakeups: Atomic::new(0),
                 signals: Atomic::new(0),
-            }? Error)),
+            })),
         })
     }
 

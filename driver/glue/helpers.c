@@ -9,15 +9,16 @@
 #include <linux/fs.h>
 #include <linux/hardirq.h>
 #include <linux/irq_work.h>
+#include <linux/kthread.h>
 #include <linux/poll.h>
 #include <linux/preempt.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 #include <linux/user_namespace.h>
 #include <linux/vmalloc.h>
-#include <linux/workqueue.h>
 
 #include "helpers.h"
 
@@ -49,24 +50,54 @@ void evq_helper_init_irq_work(struct irq_work *work, void (*func)(struct irq_wor
 	init_irq_work(work, func);
 }
 
-void evq_helper_init_delayed_work(struct delayed_work *work, void (*func)(struct work_struct *))
+/* A thread with one work item; the Rust bindings lack both types. */
+struct evq_thread {
+	struct kthread_worker *worker;
+	struct kthread_delayed_work work;
+	void (*func)(void *data);
+	void *data;
+};
+
+static void evq_thread_work(struct kthread_work *work)
 {
-	INIT_DELAYED_WORK(work, func);
+	struct evq_thread *thread = container_of(work, struct evq_thread, work.work);
+
+	thread->func(thread->data);
 }
 
-void evq_helper_queue_work_now(struct delayed_work *work)
+/* NULL if there is not the memory, or no thread can be made. */
+struct evq_thread *evq_helper_thread_create(const char *name, void (*func)(void *data), void *data)
 {
-	mod_delayed_work(system_dfl_wq, work, 0);
+	struct evq_thread *thread = kzalloc(sizeof(*thread), GFP_KERNEL);
+
+	if (!thread)
+		return NULL;
+	thread->func = func;
+	thread->data = data;
+	kthread_init_delayed_work(&thread->work, evq_thread_work);
+	thread->worker = kthread_run_worker(0, "%s", name);
+	if (IS_ERR(thread->worker)) {
+		kfree(thread);
+		return NULL;
+	}
+	return thread;
 }
 
-void evq_helper_queue_work_after(struct delayed_work *work, u64 delay_ns)
+void evq_helper_thread_queue_now(struct evq_thread *thread)
 {
-	queue_delayed_work(system_dfl_wq, work, nsecs_to_jiffies(delay_ns) + 1);
+	kthread_mod_delayed_work(thread->worker, &thread->work, 0);
 }
 
-void evq_helper_cancel_work_sync(struct delayed_work *work)
+void evq_helper_thread_queue_after(struct evq_thread *thread, u64 delay_ns)
 {
-	cancel_delayed_work_sync(work);
+	kthread_queue_delayed_work(thread->worker, &thread->work, nsecs_to_jiffies(delay_ns) + 1);
+}
+
+void evq_helper_thread_destroy(struct evq_thread *thread)
+{
+	kthread_cancel_delayed_work_sync(&thread->work);
+	kthread_destroy_worker(thread->worker);
+	kfree(thread);
 }
 
 bool evq_helper_preemptible(void)

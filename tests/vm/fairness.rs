@@ -33,7 +33,7 @@ const ENOUGH: u64 = 200;
 
 /// How often each of them is tried until the reader has had its share: others
 /// have this machine too.
-const TRIES: usize = 4;
+const TRIES: usize = 10;
 
 fn wants() -> OwnedFd {
     let fd = open(OFlag::O_RDONLY | OFlag::O_NONBLOCK);

@@ -8,7 +8,7 @@ use nix::fcntl::OFlag;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use crate::support::device::*;
-use crate::support::modules::{load, Unloaded};
+use crate::support::modules::{load, Timer, Unloaded};
 use crate::support::signals::{arm, realtime, Signals};
 use crate::support::worker::Worker;
 
@@ -130,4 +130,39 @@ fn no_wake_up_is_lost_when_files_come_and_go() {
     for reader in readers {
         reader.join();
     }
+}
+
+/// The kernel's threads of this name.
+fn threads(name: &str) -> Vec<i32> {
+    let processes = std::fs::read_dir("/proc").expect("/proc");
+    let numbers = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    numbers
+        .filter(|pid: &i32| {
+            let comm = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+            comm.is_ok_and(|comm| comm.trim_end() == name)
+        })
+        .filter(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).is_err())
+        .collect()
+}
+
+/// Q4: the thread is named after its queue, can be pinned and given a real-time
+/// priority, and ends with its queue.
+#[test]
+fn thread_is_named_after_its_queue_and_can_be_tuned() {
+    use nix::sched::{sched_setaffinity, CpuSet};
+    use nix::unistd::Pid;
+    let timer = Timer::load("own=64 count=1");
+    assert_eq!(threads("evq").len(), 1, "of /dev/evq");
+    let of_timer = threads("evq-timer");
+    assert_eq!(of_timer.len(), 1, "of /dev/evq-timer");
+    let mut first = CpuSet::new();
+    first.set(0).expect("there is a processor");
+    sched_setaffinity(Pid::from_raw(of_timer[0]), &first).expect("sched_setaffinity");
+    let priority = libc::sched_param { sched_priority: 10 };
+    // SAFETY: Reads the priority.
+    let result =
+        unsafe { libc::sched_setscheduler(of_timer[0], libc::SCHED_FIFO, &raw const priority) };
+    assert_eq!(result, 0, "sched_setscheduler");
+    drop(timer);
+    assert_eq!(threads("evq-timer"), [], "the queue is gone");
 }
