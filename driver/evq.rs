@@ -11,12 +11,16 @@ mod capi;
 mod event;
 mod filter;
 mod glue;
+mod moderator;
 mod published;
 mod queue;
 mod ring;
+mod roster;
 mod selection;
 mod subscriber;
 mod uapi;
+mod users;
+mod walk;
 mod watchers;
 
 use glue::{
@@ -38,6 +42,14 @@ module! {
             default: 4096,
             description: "Events that /dev/evq keeps, of 64 bytes each: a power of two from 64 to 1048576",
         },
+        in_place_max: u32 {
+            default: 16,
+            description: "Open files of a queue that a post notifies itself, up to 16; a thread notifies the others",
+        },
+        user_max: u32 {
+            default: 1024,
+            description: "Open files of a queue that one user can have, unless it has CAP_SYS_RESOURCE",
+        },
     },
 }
 
@@ -51,6 +63,8 @@ struct EvqModule {
 impl kernel::Module for EvqModule {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let capacity = compat::param(module_parameters::capacity.value());
+        queue::set_in_place(compat::param(module_parameters::in_place_max.value()));
+        users::set_limit(compat::param(module_parameters::user_max.value()));
         let default = Published::default_queue(capacity).inspect_err(|err| match *err {
             EINVAL => pr_err!(
                 "capacity={capacity}: must be a power of two from {} to {}, for example 4096\n",

@@ -49,7 +49,7 @@ impl Published {
     }
 
     fn new(node: CString, capacity: u32) -> Result<KBox<Self>> {
-        let queue = Queue::new(capacity)?;
+        let queue = Queue::new(&node, capacity)?;
         let mut published = KBox::new(
             Self {
                 queue: queue.clone(),

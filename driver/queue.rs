@@ -23,6 +23,10 @@ use crate::{
         Writer, //
     },
     uapi::MapHeader,
+    users::{
+        User,
+        Users, //
+    },
     watchers::{
         News,
         Watchers, //
@@ -61,6 +65,25 @@ pub(crate) const CAPACITY_MAX: u32 = 1 << 20;
 /// A post walks over those that wait, and the kernel over those that are armed whenever one is
 /// added or removed: without a bound, any program that may read could slow down all producers.
 pub(crate) const SUBSCRIBERS_MAX: u64 = 4096;
+
+/// Most open files that a post itself notifies (Q4). A file that begins to wait after as many others
+/// is notified by the moderator's thread.
+pub(crate) const IN_PLACE_MAX: u32 = 16;
+
+/// As many as that, or fewer if the parameter `in_place_max` says so.
+static IN_PLACE: Atomic<u32> = Atomic::new(IN_PLACE_MAX);
+
+/// Sets how many open files, and waiters of these, a post notifies itself: not more than
+/// [`IN_PLACE_MAX`]. Called when the module is loaded.
+pub(crate) fn set_in_place(most: u32) {
+    IN_PLACE.store(most.min(IN_PLACE_MAX), Relaxed);
+}
+
+/// How many open files, and waiters of these, a post notifies itself. Any context.
+#[inline]
+pub(crate) fn in_place_max() -> u32 {
+    IN_PLACE.load(Relaxed)
+}
 
 /// The ring, in memory that programs can map: what `include/uapi/evq.h` says of `mmap`.
 pub(crate) type SharedRing = Ring<MappableArray<MapHeader, Slot>>;
@@ -105,8 +128,11 @@ pub(crate) struct Queue {
     writer: IrqLock<Option<Writer>>,
     #[pin]
     watchers: IrqWork<Watchers>,
+    /// How many open files are notified in place. Held by a subscriber to decide where it waits.
     #[pin]
-    choosing: Mutex<()>,
+    choosing: Mutex<u32>,
+    #[pin]
+    users: Users,
     refused: Atomic<u64>,
     subscribers: Atomic<u64>,
     /// Files that have been opened so far.
@@ -114,11 +140,11 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// Makes a queue that keeps the last `capacity` events.
+    /// Makes a queue that keeps the last `capacity` events, and whose thread has this name.
     ///
     /// Process context. Fails with `EINVAL` if `capacity` is not a power of two from
     /// [`CAPACITY_MIN`] to [`CAPACITY_MAX`], `ENOMEM` if there is not that much memory.
-    pub(crate) fn new(capacity: u32) -> Result<Arc<Self>> {
+    pub(crate) fn new(name: &CStr, capacity: u32) -> Result<Arc<Self>> {
         if !(CAPACITY_MIN..=CAPACITY_MAX).contains(&capacity) {
             return Err(EINVAL);
         }
@@ -129,8 +155,9 @@ impl Queue {
         Arc::pin_init(
             try_pin_init!(Self {
                 writer <- IrqLock::new(Some(writer), c"evq_writer", static_lock_class!()),
-                watchers <- IrqWork::new::<Error>(Watchers::new(ring, instance)),
-                choosing <- new_mutex!((), "evq_choosing"),
+                watchers <- IrqWork::new::<Error>(Watchers::new(name, ring, instance)),
+                choosing <- new_mutex!(0, "evq_choosing"),
+                users <- Users::new(),
                 refused: Atomic::new(0),
                 subscribers: Atomic::new(0),
                 opened: Atomic::new(0),
@@ -163,8 +190,9 @@ impl Queue {
         self.news().retired()
     }
 
-    /// Held by a subscriber to decide where it waits. Process context.
-    pub(crate) fn choosing(&self) -> &Mutex<()> {
+    /// How many open files are notified in place. Held by a subscriber to decide where it waits.
+    /// Process context.
+    pub(crate) fn choosing(&self) -> &Mutex<u32> {
         &self.choosing
     }
 
@@ -250,14 +278,19 @@ impl Queue {
 pub(crate) struct Subscription {
     queue: Arc<Queue>,
     number: u64,
+    user: User,
 }
 
 impl Subscription {
-    /// Fails with `EBUSY` if there are [`SUBSCRIBERS_MAX`] already.
+    /// Fails with `EBUSY` if there are [`SUBSCRIBERS_MAX`] already, or as [`Users::take`] does.
+    ///
+    /// Process context, may sleep.
     pub(crate) fn new(queue: &Arc<Queue>) -> Result<Self> {
+        let user = queue.users.take()?;
         let subscription = Self {
             queue: queue.clone(),
             number: queue.opened.fetch_add(1, Relaxed).wrapping_add(1),
+            user,
         };
         if queue.subscribers.fetch_add(1, Relaxed) >= SUBSCRIBERS_MAX {
             return Err(EBUSY);
@@ -281,6 +314,7 @@ impl Deref for Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        self.queue.users.give_back(self.user);
         self.queue.subscribers.fetch_add(u64::MAX, Relaxed);
     }
 }

@@ -39,7 +39,6 @@ use super::event::{
     WORDS, //
 };
 use super::glue::borrowed_buf::BorrowedBuf;
-use core::mem::MaybeUninit;
 
 /// In place of a sequence number: the slot is empty or being written.
 ///
@@ -263,14 +262,6 @@ impl<M: Memory> Ring<M> {
                 want = want.max(self.oldest(newest).saturating_add(clear).min(newest));
             }
         }
-    }
-
-    /// Copies the first event from `next` on that is still there, as [`Ring::read`] does.
-    pub(crate) fn first(&self, next: u64) -> Option<Event> {
-        let mut room = [const { MaybeUninit::uninit() }; 1];
-        let mut record = BorrowedBuf::new(&mut room);
-        self.read(next, 0, &mut record, 1);
-        record.filled().first().map(Event::from_words)
     }
 
     /// Appends those of the `count` events from `first` on that are still there after the copy; all

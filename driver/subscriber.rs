@@ -31,17 +31,20 @@ use crate::{
         },
     },
     queue::{
+        self,
         Notify,
         Queue,
         Subscription,
         BATCH_MAX, //
     },
     ring::Cursor,
-    selection::{
-        Selection,
-        Wakeup, //
-    },
+    roster::Wakeup,
+    selection::Selection,
     uapi,
+    walk::{
+        self,
+        Stop, //
+    },
 };
 use core::mem::MaybeUninit;
 use kernel::{
@@ -78,7 +81,7 @@ const FEW: usize = 16;
 /// Events that a subscriber goes past with its cursor held because it does not want them.
 const SKIP_BATCH: usize = 256;
 
-/// Records after which a read that goes on looks for signals.
+/// Records after which a call that goes on looks for signals and lets others run (Q11).
 ///
 /// As many as a program could well ask for at once; without a bound, a reader with a huge buffer
 /// and busy producers could not be stopped.
@@ -96,6 +99,8 @@ struct Delivered {
     found: usize,
     /// How many of them were copied.
     copied: usize,
+    /// Events that were looked at, wanted or not.
+    looked_at: usize,
     /// Whether that was all that was there, whatever may have come since.
     all: bool,
 }
@@ -109,12 +114,15 @@ pub(crate) struct Subscriber {
     cursor: SpinLock<Cursor>,
     /// The cursor's `next`, for those who only want to know whether there is something to read.
     next: Atomic<u64>,
-    /// What it wants, if it said so before it first waited; [`None`] is everything, at each post.
+    /// Where it waits apart from others: because of what it wants, if it said so before it first
+    /// waited, or because many waited already. [`None`] is with the others, for everything at each
+    /// post.
     selection: SetOnce<Option<Arc<Selection>>>,
 }
 
 impl Subscriber {
-    /// What it wants; decides that it is everything if nothing else was said so far.
+    /// Where it waits apart; decides that it is with the others if nothing else was said so far, or
+    /// for everything if there are many.
     ///
     /// Process context, may sleep.
     fn decided(&self) -> Option<&Selection> {
@@ -125,10 +133,22 @@ impl Subscriber {
     }
 
     /// As [`Subscriber::decided`], the first time.
+    ///
+    /// Who comes after many others waits apart, so that a post does not walk over all of them (Q4).
     #[cold]
     fn decide(&self) -> Option<&Selection> {
-        let _choosing = self.queue.choosing().lock();
-        self.selection.populate(None);
+        let mut in_place = self.queue.choosing().lock();
+        if self.selection.as_ref().is_none() {
+            let apart = (*in_place >= queue::in_place_max())
+                .then(|| Selection::new(self.next.load(Relaxed), false).ok())
+                .flatten()
+                .filter(|apart| self.queue.news().moderator().add(apart).is_ok());
+            // Without memory, the post has to do it.
+            if apart.is_none() {
+                *in_place = in_place.saturating_add(1);
+            }
+            self.selection.populate(apart);
+        }
         self.selection.as_ref()?.as_deref()
     }
 
@@ -136,19 +156,22 @@ impl Subscriber {
     ///
     /// Process context, may sleep.
     fn select(&self) -> Result<&Arc<Selection>> {
-        if let Some(decided) = self.selection.as_ref() {
-            return decided.as_ref().ok_or(EBUSY);
+        if self.selection.as_ref().is_some() {
+            return self.chosen().ok_or(EBUSY);
         }
-        let selection = Selection::new(self.next.load(Relaxed))?;
+        let selection = Selection::new(self.next.load(Relaxed), true)?;
         let _choosing = self.queue.choosing().lock();
         if self.selection.as_ref().is_none() {
             self.queue.news().moderator().add(&selection)?;
             self.selection.populate(Some(selection));
         }
-        self.selection
-            .as_ref()
-            .and_then(Option::as_ref)
-            .ok_or(EBUSY)
+        self.chosen().ok_or(EBUSY)
+    }
+
+    /// What it wants, if it said so, for changing it.
+    fn chosen(&self) -> Option<&Arc<Selection>> {
+        let selection = self.selection.as_ref()?.as_ref()?;
+        selection.is_chosen().then_some(selection)
     }
 
     /// What it wants, if it said so.
@@ -168,47 +191,56 @@ impl Subscriber {
         (!filter.is_open()).then_some(filter)
     }
 
-    /// Whether there is something to read that it wants; goes past what it does not want.
-    fn readable(&self) -> bool {
+    /// Whether there is something to read that it wants among the events up to `end`; goes past
+    /// what it does not want. [`None`] is the newest one, which is put there if it matters.
+    ///
+    /// Fails with `ERESTARTSYS` if a signal is pending before that is known. Does not sleep, but
+    /// lets others run.
+    #[inline(always)]
+    fn readable(&self, end: &mut Option<u64>) -> Result<bool> {
+        let ring = self.queue.ring();
         match self.selected() {
-            None => self.queue.ring().has(read_once(&self.next)),
-            Some(_) => self.wanted_is_readable(),
+            None => Ok(ring.has(read_once(&self.next))),
+            Some(_) => self.wanted_is_readable(*end.get_or_insert_with(|| ring.newest())),
         }
     }
 
-    /// As [`Subscriber::readable`], for who has been put where this one waits: what comes after it
-    /// is told there.
-    fn readable_when_waiting(&self) -> bool {
+    /// As [`Subscriber::readable`] with what has been posted so far, for who has been put where this
+    /// one waits: what comes after it is told there (Q11).
+    fn readable_when_waiting(&self) -> Result<bool> {
         match self.selected() {
-            None => self.queue.ring().has(read_once(&self.next)),
-            Some(_) => {
-                self.queue.news().moderator().expect();
-                self.wanted_is_readable()
+            None => Ok(self.queue.ring().has(read_once(&self.next))),
+            Some(selection) => {
+                self.queue.news().moderator().expect(selection);
+                self.wanted_is_readable(self.queue.ring().newest())
             }
         }
     }
 
     /// As [`Subscriber::readable`], for one that has said what it wants.
     #[inline(never)]
-    fn wanted_is_readable(&self) -> bool {
+    fn wanted_is_readable(&self, end: u64) -> Result<bool> {
         let ring = self.queue.ring();
         let Some(filter) = self.filter() else {
-            return ring.has(read_once(&self.next));
+            return Ok(ring.has(read_once(&self.next)));
         };
+        let mut looked_at: usize = 0;
         loop {
-            let mut cursor = self.cursor.lock();
-            for _ in 0..SKIP_BATCH {
-                let Some(event) = ring.first(cursor.next()) else {
-                    self.publish(&cursor);
-                    return false;
-                };
-                if filter.matches(&event) {
-                    self.publish(&cursor);
-                    return true;
-                }
-                cursor.skip(event.seq);
+            let stop = {
+                let mut cursor = self.cursor.lock();
+                let stop = walk::pass_unwanted(&mut cursor, ring, &filter, end, SKIP_BATCH);
+                self.publish(&cursor);
+                stop
+            };
+            match stop {
+                Stop::Wanted => return Ok(true),
+                Stop::End => return Ok(false),
+                Stop::Budget => looked_at = looked_at.saturating_add(SKIP_BATCH),
             }
-            self.publish(&cursor);
+            if looked_at >= SIGNAL_CHECK {
+                looked_at = 0;
+                context::go_on()?;
+            }
         }
     }
 
@@ -217,29 +249,35 @@ impl Subscriber {
         write_once(&self.next, cursor.next());
         if let Some(selection) = self.selected() {
             selection.read_to(cursor.next());
+            self.queue.news().moderator().note_call(selection);
         }
     }
 
     /// Moves the cursor and starts a new account.
     ///
-    /// If there is something to read now and was not before, this is news to whoever waits.
+    /// If there is something to read now and was not before, this is news to whoever waits. With a
+    /// filter, those who wait find that out themselves: a seek looks at no event (Q11).
     fn seek_to(&self, next: u64) {
-        let before = self.readable();
+        let ring = self.queue.ring();
+        let filtered = self.selected().is_some();
+        let before = !filtered && ring.has(read_once(&self.next));
         {
             let mut cursor = self.cursor.lock();
             *cursor = Cursor::at(next);
             self.publish(&cursor);
         }
-        if !before && self.readable() {
+        if !before && ring.has(next) {
             // Those of other files look, and go on waiting.
             self.waited_at().wake_all(mask::IN);
         }
     }
 
     /// Copies up to `most` events without faulting, and moves the cursor by what was copied (R4).
-    fn deliver(&self, dst: &mut IovIterDest<'_>, most: usize) -> Delivered {
+    ///
+    /// With a filter, those up to `end`.
+    fn deliver(&self, dst: &mut IovIterDest<'_>, most: usize, end: u64) -> Delivered {
         if let Some(filter) = self.filter() {
-            return self.deliver_wanted(&filter, dst, most);
+            return self.deliver_wanted(&filter, dst, most, end);
         }
         let mut room = [const { MaybeUninit::uninit() }; READ_BATCH];
         let mut records = BorrowedBuf::new(&mut room);
@@ -256,13 +294,20 @@ impl Subscriber {
         Delivered {
             found: records.len(),
             copied,
+            looked_at: records.len(),
             all: copied == records.len() && copied < most,
         }
     }
 
     /// As [`Subscriber::deliver`], what `filter` lets through.
     #[inline(never)]
-    fn deliver_wanted(&self, filter: &Filter, dst: &mut IovIterDest<'_>, most: usize) -> Delivered {
+    fn deliver_wanted(
+        &self,
+        filter: &Filter,
+        dst: &mut IovIterDest<'_>,
+        most: usize,
+        end: u64,
+    ) -> Delivered {
         let mut room = [const { MaybeUninit::uninit() }; READ_BATCH];
         let mut records = BorrowedBuf::new(&mut room);
         let mut cursor = self.cursor.lock();
@@ -274,7 +319,8 @@ impl Subscriber {
         let mut all = false;
         while looks < SKIP_BATCH {
             // What nobody has been told yet is told by what is wanted.
-            self.queue.ring().read(ahead.next(), 0, &mut records, most);
+            let batch = most.min(found.saturating_add(walk::until(ahead.next(), end)));
+            self.queue.ring().read(ahead.next(), 0, &mut records, batch);
             let read = found..records.len();
             if read.is_empty() {
                 all = found < most;
@@ -313,6 +359,7 @@ impl Subscriber {
         Delivered {
             found,
             copied,
+            looked_at: looks,
             all: all && copied == found,
         }
     }
@@ -326,20 +373,32 @@ impl Subscriber {
         self.publish(cursor);
     }
 
-    /// Waits until there is something to read (R2, R3, P3).
-    fn wait_readable(&self, iocb: &Iocb<'_>) -> Result {
-        if self.readable() {
+    /// Waits until there is something to read among the events up to `end`, or, once it has slept,
+    /// among those that have come meanwhile (R2, R3, P3, Q11).
+    #[inline(always)]
+    fn wait_readable(&self, iocb: &Iocb<'_>, end: &mut Option<u64>) -> Result {
+        if self.readable(end)? {
             return Ok(());
         }
+        self.sleep_until_readable(iocb, end)
+    }
+
+    /// As [`Subscriber::wait_readable`], with nothing to read so far.
+    #[cold]
+    fn sleep_until_readable(&self, iocb: &Iocb<'_>, end: &mut Option<u64>) -> Result {
         if self.queue.retired() {
             // Nothing more is posted after that, but something may have been just before.
-            return self.readable().then_some(()).ok_or(ENODEV);
+            *end = None;
+            return self.readable(end)?.then_some(()).ok_or(ENODEV);
         }
         if iocb.nonblocking() {
             return Err(EAGAIN);
         }
-        self.wait_queue()
-            .wait_interruptible(|| self.readable_when_waiting() || self.queue.retired())
+        *end = None;
+        // A walk that a signal has ended is no reason to stay awake: the sleep ends at once.
+        self.wait_queue().wait_interruptible(|| {
+            self.readable_when_waiting().unwrap_or(false) || self.queue.retired()
+        })
     }
 
     /// Changes what it wants, and when it wants to be woken.
@@ -411,8 +470,13 @@ impl Subscriber {
 impl PinnedDrop for Subscriber {
     /// May sleep.
     fn drop(self: Pin<&mut Self>) {
-        if let Some(Some(selection)) = self.selection.as_ref() {
-            self.queue.news().moderator().remove(selection);
+        match self.selection.as_ref() {
+            Some(Some(selection)) => self.queue.news().moderator().remove(selection),
+            Some(None) => {
+                let mut in_place = self.queue.choosing().lock();
+                *in_place = in_place.saturating_sub(1);
+            }
+            None => {}
         }
     }
 }
@@ -440,8 +504,8 @@ impl FileOperations for Subscriber {
     }
 
     fn expect(&self) {
-        if self.selected().is_some() {
-            self.queue.news().moderator().expect();
+        if let Some(selection) = self.selected() {
+            self.queue.news().moderator().expect(selection);
         }
     }
 
@@ -451,8 +515,12 @@ impl FileOperations for Subscriber {
         if self.queue.retired() {
             ready |= mask::HUP | mask::ERR;
         }
-        if self.readable_when_waiting() {
-            ready |= mask::IN;
+        match self.readable_when_waiting() {
+            Ok(true) => ready |= mask::IN,
+            Ok(false) => {}
+            // A poll of one file ends now, with EINTR. An epoll does not ask again: the moderator
+            // goes on where this has stopped, and wakes it.
+            Err(_) => self.queue.watchers().moderate(),
         }
         ready
     }
@@ -547,11 +615,14 @@ impl Subscriber {
     /// On any error, what was taken before it is in `dst` already.
     fn read_all(&self, iocb: &Iocb<'_>, dst: &mut IovIterDest<'_>) -> Result {
         let mut taken: usize = 0;
+        let mut looked_at: usize = 0;
         let mut misses: u32 = 0;
+        // With a filter, it could otherwise follow the newest event for ever (Q11).
+        let mut end = None;
         while dst.len() >= EVENT_SIZE {
             if taken == 0 {
-                self.wait_readable(iocb)?;
-            } else if !self.readable() {
+                self.wait_readable(iocb, &mut end)?;
+            } else if !self.readable(&mut end)? {
                 return Ok(());
             }
             // The buffer is mostly there. If not, it is faulted in with nothing held: that may take
@@ -561,8 +632,9 @@ impl Subscriber {
                 0 => most,
                 _ => dst.fault_in(most.saturating_mul(EVENT_SIZE)) / EVENT_SIZE,
             };
-            let delivered = self.deliver(dst, there);
+            let delivered = self.deliver(dst, there, end.unwrap_or(0));
             taken = taken.saturating_add(delivered.copied);
+            looked_at = looked_at.wrapping_add(delivered.looked_at);
             if delivered.all && taken > 0 {
                 return Ok(());
             }
@@ -575,11 +647,8 @@ impl Subscriber {
                 }
                 misses = misses.saturating_add(1);
             }
-            if taken >= SIGNAL_CHECK || misses > 1 {
-                if context::signal_pending() {
-                    return Err(ERESTARTSYS);
-                }
-                context::cond_resched();
+            if looked_at >= SIGNAL_CHECK || misses > 1 {
+                context::go_on()?;
             }
         }
         Ok(())
@@ -625,10 +694,7 @@ impl Subscriber {
             if src.is_empty() {
                 return Ok(());
             }
-            if context::signal_pending() {
-                return Err(ERESTARTSYS);
-            }
-            context::cond_resched();
+            context::go_on()?;
         }
     }
 }

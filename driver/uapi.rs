@@ -8,7 +8,7 @@ use crate::{
         self,
         RULES_MAX, //
     },
-    selection, //
+    roster, //
 };
 use kernel::{
     ioctl::{
@@ -154,14 +154,14 @@ const DELAY_MAX_NS: u64 = 60_000_000_000;
 
 impl Wakeup {
     /// What it asks for, if a ring of `capacity` events can do it.
-    pub(crate) fn parse(&self, capacity: u64) -> Option<selection::Wakeup> {
+    pub(crate) fn parse(&self, capacity: u64) -> Option<roster::Wakeup> {
         let events = u64::from(self.events);
         let delay = match events {
             1 => self.max_delay_ns == 0,
             _ => (1..=DELAY_MAX_NS).contains(&self.max_delay_ns),
         };
         (self.reserved == 0 && (1..=capacity).contains(&events) && delay).then_some(
-            selection::Wakeup {
+            roster::Wakeup {
                 events,
                 max_delay_ns: self.max_delay_ns,
             },

@@ -3,7 +3,7 @@
 //! Those who want to be told of events, and how they are told.
 //!
 //! Most wait together, and are told at each post. Those that want fewer wake-ups wait apart, and a
-//! thread of the kernel tells them (see [`selection`](crate::selection)).
+//! thread of the kernel tells them (see [`moderator`](crate::moderator)).
 
 use crate::{
     filter::Interest,
@@ -24,11 +24,12 @@ use crate::{
             Task, //
         },
     },
+    moderator::Moderator,
     queue::{
+        in_place_max,
         now_ns,
         SharedRing, //
     },
-    selection::Moderator,
 };
 use kernel::{
     prelude::*,
@@ -36,6 +37,7 @@ use kernel::{
     sync::atomic::{
         Acquire,
         Atomic,
+        Full,
         Relaxed,
         Release, //
     },
@@ -44,6 +46,12 @@ use kernel::{
 /// What is told: the ring, and whether there will be anything more in it.
 #[pin_data]
 pub(crate) struct News {
+    #[pin]
+    wait: WaitQueue,
+    #[pin]
+    fasync: FasyncList,
+    /// Whether too many wait together for a post to wake them.
+    crowd: Atomic<bool>,
     ring: SharedRing,
     #[pin]
     moderator: Moderator,
@@ -85,36 +93,76 @@ impl News {
         self.signals.load(Relaxed)
     }
 
-    /// Tells all who wait at these two.
-    fn tell(&self, wait: &WaitQueue, fasync: &FasyncList) {
+    /// Tells all who wait at these two; if that is not `in_place`, with interrupts on in between.
+    ///
+    /// In place: returns false if too many wait to be woken from here, and none was; those who are
+    /// armed for signals are few and have been signalled.
+    #[inline(always)]
+    fn tell(&self, wait: &WaitQueue, fasync: &FasyncList, in_place: bool) -> bool {
         // What there is to tell comes before the looks at who is there.
         smp_mb();
-        let (woken, signalled) = (wait.is_waited_on(), fasync.is_armed());
-        if !woken && !signalled {
-            return;
+        let (waited_on, armed) = (wait.is_waited_on(), fasync.is_armed());
+        if !waited_on && !armed {
+            return true;
         }
+        self.tell_waiting(wait, fasync, in_place, (waited_on, armed))
+    }
+
+    /// As [`News::tell`], with somebody to wake, or to signal.
+    #[inline(never)]
+    fn tell_waiting(
+        &self,
+        wait: &WaitQueue,
+        fasync: &FasyncList,
+        in_place: bool,
+        (mut woken, signalled): (bool, bool),
+    ) -> bool {
         let (events, band) = if self.retired() {
             (mask::ENDED, Band::Hup)
         } else {
             (mask::IN, Band::In)
         };
+        let mut all = true;
         if woken {
-            self.wakeups.fetch_add(1, Relaxed);
-            wait.wake_all(events);
+            if in_place {
+                all = wait.wake_few(events, in_place_max().max(1));
+                woken = all;
+            } else {
+                wait.wake_all(events);
+            }
+            self.wakeups.fetch_add(u64::from(woken), Relaxed);
         }
         if signalled {
             self.signals.fetch_add(1, Relaxed);
             fasync.kill(band);
         }
         trace::notify(self.instance, woken, signalled);
+        all
+    }
+
+    /// Wakes those who wait together and are too many for a post.
+    fn wake_crowd(&self) {
+        let events = if self.retired() {
+            mask::ENDED
+        } else {
+            mask::IN
+        };
+        if self.wait.is_waited_on() {
+            self.wakeups.fetch_add(1, Relaxed);
+            self.wait.wake_all(events);
+            trace::notify(self.instance, true, false);
+        }
     }
 }
 
 impl Task for News {
     /// Tells those that want fewer wake-ups.
     fn run(work: &DelayedWork<Self>) {
+        if work.crowd.xchg(false, Full) {
+            work.wake_crowd();
+        }
         let back_ns = work.moderator.run(&work.ring, work.retired(), |selection| {
-            work.tell(selection.wait_queue(), selection.fasync_list());
+            work.tell(selection.wait_queue(), selection.fasync_list(), false);
         });
         match back_ns {
             Some(0) => work.queue_now(),
@@ -127,10 +175,6 @@ impl Task for News {
 /// Those who want to be told.
 #[pin_data]
 pub(crate) struct Watchers {
-    #[pin]
-    wait: WaitQueue,
-    #[pin]
-    fasync: FasyncList,
     /// Whether those that want fewer wake-ups have to be looked at.
     look: Atomic<bool>,
     #[pin]
@@ -139,30 +183,37 @@ pub(crate) struct Watchers {
 
 impl Watchers {
     /// Creates an initialiser for nobody yet, and this ring to tell them of.
-    pub(crate) fn new(ring: SharedRing, instance: u64) -> impl PinInit<Self, Error> {
+    ///
+    /// The thread that tells those who are not told by a post has this name.
+    pub(crate) fn new(
+        name: &CStr,
+        ring: SharedRing,
+        instance: u64,
+    ) -> impl PinInit<Self, Error> + '_ {
         try_pin_init!(Self {
-            wait <- WaitQueue::new(c"evq", static_lock_class!()),
-            fasync <- FasyncList::new(),
             look: Atomic::new(false),
-            news <- DelayedWork::new::<Error>(pin_init!(News {
+            news <- DelayedWork::new(name, try_pin_init!(News {
+                wait <- WaitQueue::new(c"evq", static_lock_class!()),
+                fasync <- FasyncList::new(),
+                crowd: Atomic::new(false),
                 ring,
                 moderator <- Moderator::new(),
                 retired: Atomic::new(false),
                 instance,
                 wakeups: Atomic::new(0),
                 signals: Atomic::new(0),
-            }? Error)),
+            })),
         })
     }
 
     /// Where those who want to be told at each post sleep and poll.
     pub(crate) fn wait_queue(&self) -> &WaitQueue {
-        &self.wait
+        &self.news.wait
     }
 
     /// Where those who want to be signalled at each post are listed.
     pub(crate) fn fasync_list(&self) -> &FasyncList {
-        &self.fasync
+        &self.news.fasync
     }
 
     /// What they are told.
@@ -177,10 +228,27 @@ impl Watchers {
     /// Context as for [`Handler::run`].
     pub(crate) fn tell(&self, events: Interest, newest: u64) {
         // Begins with a full barrier, for the look at the moderator as well.
-        self.news.tell(&self.wait, &self.fasync);
+        self.tell_in_place();
         if self.news.moderator.might_tell(events, newest) {
             self.news.queue_now();
         }
+    }
+
+    /// Tells those who wait together, or has the thread do it if they are many (Q4).
+    #[inline(always)]
+    fn tell_in_place(&self) {
+        let news = &*self.news;
+        if !news.tell(&news.wait, &news.fasync, true) {
+            news.crowd.store(true, Relaxed);
+            self.news.queue_now();
+        }
+    }
+
+    /// Has those that want fewer wake-ups looked at, although nothing may have been posted.
+    ///
+    /// Context as for [`Handler::run`].
+    pub(crate) fn moderate(&self) {
+        self.news.queue_now();
     }
 
     /// Whether there is anybody to tell that `newest` and perhaps others of these kinds are there,
@@ -192,7 +260,7 @@ impl Watchers {
         if look {
             self.look.store(true, Relaxed);
         }
-        look || self.wait.is_waited_on() || self.fasync.is_armed()
+        look || self.news.wait.is_waited_on() || self.news.fasync.is_armed()
     }
 
     /// There will be nothing more.
@@ -205,7 +273,7 @@ impl Watchers {
 impl Handler for Watchers {
     /// Tells everybody, once for all posts before it.
     fn run(&self) {
-        self.news.tell(&self.wait, &self.fasync);
+        self.tell_in_place();
         if self.look.xchg(false, Relaxed) {
             self.news.queue_now();
         }

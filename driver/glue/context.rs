@@ -3,10 +3,14 @@
 //! Questions about the context that the code runs in.
 //!
 //! C headers: [`include/linux/preempt.h`](srctree/include/linux/preempt.h),
-//! [`include/linux/sched/signal.h`](srctree/include/linux/sched/signal.h)
+//! [`include/linux/sched/signal.h`](srctree/include/linux/sched/signal.h),
+//! [`include/linux/user_namespace.h`](srctree/include/linux/user_namespace.h)
 
 use super::ffi;
-use kernel::bindings;
+use kernel::{
+    bindings,
+    prelude::*, //
+};
 
 /// Whether the caller could be preempted, and so may take any kind of spin lock.
 ///
@@ -36,12 +40,37 @@ pub(crate) fn random_id() -> u64 {
     unsafe { bindings::get_random_u64() }.max(1)
 }
 
-/// Lets others run if it is their turn. May sleep.
+/// Lets others run if it is their turn.
 pub(crate) fn cond_resched() {
     ffi::evq_helper_cond_resched()
 }
 
+/// The id of the user who answers for the current task, in the initial user namespace: its own, or
+/// if it is in a user namespace, that of who made the outermost one.
+pub(crate) fn accountable_uid() -> u32 {
+    ffi::evq_helper_accountable_uid()
+}
+
+/// Whether limits for users do not apply to the current task: it has `CAP_SYS_RESOURCE` in the
+/// initial user namespace.
+pub(crate) fn is_above_limits() -> bool {
+    ffi::evq_helper_is_above_limits()
+}
+
 /// Whether the current task has a signal to handle.
-pub(crate) fn signal_pending() -> bool {
+fn signal_pending() -> bool {
     ffi::evq_helper_signal_pending()
+}
+
+/// What a call that takes long does from time to time: fails with `ERESTARTSYS` if the current task
+/// has a signal to handle, and lets others run.
+///
+/// Process context with no spin lock held. Leaves the state of the task alone, so that a condition
+/// of a wait may use it.
+pub(crate) fn go_on() -> Result {
+    if signal_pending() {
+        return Err(ERESTARTSYS);
+    }
+    cond_resched();
+    Ok(())
 }

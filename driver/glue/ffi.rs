@@ -13,6 +13,12 @@ use kernel::{
     },
 };
 
+/// `struct evq_thread`.
+#[repr(C)]
+pub(super) struct Thread {
+    _opaque: [u8; 0],
+}
+
 #[allow(
     improper_ctypes,
     reason = "without lockdep, lock_class_key in some structures has no fields; only pointers pass"
@@ -32,14 +38,24 @@ unsafe extern "C" {
         work: *mut bindings::irq_work,
         func: unsafe extern "C" fn(*mut bindings::irq_work),
     );
-    pub(super) fn evq_helper_init_delayed_work(
-        work: *mut bindings::delayed_work,
-        func: unsafe extern "C" fn(*mut bindings::work_struct),
+    pub(super) fn evq_helper_thread_create(
+        name: *const c_char,
+        func: unsafe extern "C" fn(*mut c_void),
+        data: *mut c_void,
+    ) -> *mut Thread;
+    pub(super) fn evq_helper_thread_queue_now(thread: *mut Thread);
+    pub(super) fn evq_helper_thread_queue_after(thread: *mut Thread, delay_ns: u64);
+    pub(super) fn evq_helper_thread_destroy(thread: *mut Thread);
+    pub(super) fn evq_helper_wake_up_poll_few(
+        wq: *mut bindings::wait_queue_head,
+        mask: c_uint,
+        most: c_uint,
+    ) -> bool;
+    pub(super) fn evq_helper_wake_up_poll_steps(
+        wq: *mut bindings::wait_queue_head,
+        mask: c_uint,
+        step: c_uint,
     );
-    pub(super) fn evq_helper_queue_work_now(work: *mut bindings::delayed_work);
-    pub(super) fn evq_helper_queue_work_after(work: *mut bindings::delayed_work, delay_ns: u64);
-    pub(super) fn evq_helper_cancel_work_sync(work: *mut bindings::delayed_work);
-    pub(super) fn evq_helper_wake_up_poll_all(wq: *mut bindings::wait_queue_head, mask: c_uint);
     pub(super) fn evq_helper_waitqueue_active(wq: *mut bindings::wait_queue_head) -> bool;
     pub(super) fn evq_helper_copy_to_iter_nofault(
         from: *const c_void,
@@ -64,4 +80,6 @@ unsafe extern "C" {
     pub(super) safe fn evq_helper_in_nmi() -> bool;
     pub(super) safe fn evq_helper_cond_resched();
     pub(super) safe fn evq_helper_signal_pending() -> bool;
+    pub(super) safe fn evq_helper_accountable_uid() -> c_uint;
+    pub(super) safe fn evq_helper_is_above_limits() -> bool;
 }

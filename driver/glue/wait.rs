@@ -23,6 +23,9 @@ use kernel::{
     types::Opaque, //
 };
 
+/// Waiters that are woken with the lock of the queue held.
+const STEP: c_uint = 64;
+
 /// Event masks of poll and epoll, as in `include/uapi/linux/eventpoll.h`.
 ///
 /// The bindings have none of them: in C they are casts.
@@ -133,13 +136,24 @@ impl WaitQueue {
         unsafe { ffi::evq_helper_waitqueue_active(self.head.get()) }
     }
 
-    /// Wakes every sleeper, and every poller that asked for one of `events` (see [`mask`]).
+    /// Wakes every sleeper, and every poller that asked for one of `events` (see [`mask`]), unless
+    /// there are more than `most` entries here: then nobody. Returns whether it did.
     ///
     /// All of them, exclusive or not: each waits on behalf of another file. Takes a `spinlock_t`
     /// with interrupts off: not with a `raw_spinlock_t` held, nor from hard interrupts on
     /// `PREEMPT_RT`. Does not sleep otherwise.
+    pub(crate) fn wake_few(&self, events: u32, most: u32) -> bool {
+        // SAFETY: Initialised by the type invariants.
+        unsafe { ffi::evq_helper_wake_up_poll_few(self.head.get(), events as c_uint, most) }
+    }
+
+    /// As [`WaitQueue::wake_few`], whatever their number: the lock is held for a bounded number of
+    /// them at a time.
+    ///
+    /// Process context; lets others run in between. Who begins to wait meanwhile may be left out:
+    /// it looks at its condition after that.
     pub(crate) fn wake_all(&self, events: u32) {
         // SAFETY: Initialised by the type invariants.
-        unsafe { ffi::evq_helper_wake_up_poll_all(self.head.get(), events as c_uint) };
+        unsafe { ffi::evq_helper_wake_up_poll_steps(self.head.get(), events as c_uint, STEP) };
     }
 }

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a subscriber costs, how many there can be, and what it takes to be one.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
+use nix::sched::{unshare, CloneFlags};
 use nix::sys::resource::{getrlimit, setrlimit, Resource};
+use nix::unistd::{setgid, setgroups, setuid, Gid, Uid};
 
 use crate::support::device::*;
 use crate::support::memory::{is_checked, slab};
+use crate::support::modules::{load, Unloaded};
+use crate::support::process::{Child, Gate};
 
 /// Open files of one queue, as `driver/queue.rs` has it.
 const SUBSCRIBERS_MAX: usize = 4096;
@@ -58,6 +62,68 @@ fn subscribers_are_cheap_and_bounded() {
     drop(open(OFlag::O_RDONLY));
     drop(all);
     assert_eq!(info(&probe).subscribers as usize, others);
+}
+
+/// Opens the queue until it is refused; the files, and why.
+fn as_many_as_possible() -> (Vec<OwnedFd>, Errno) {
+    let mut files = Vec::new();
+    loop {
+        match try_open(DEVICE, OFlag::O_RDONLY) {
+            Ok(fd) => files.push(fd),
+            Err(errno) => return (files, errno),
+        }
+    }
+}
+
+/// A user without rights who may read the queue.
+fn become_user(uid: u32) {
+    setgroups(&[]).expect("setgroups");
+    setgid(Gid::from_raw(0)).expect("setgid");
+    setuid(Uid::from_raw(uid)).expect("setuid");
+}
+
+/// Q10: a user has a part of the places of a queue only, so that others find one;
+/// the administrator says how large it is. A user namespace makes no difference.
+#[test]
+fn user_with_all_its_places_leaves_some_for_others() {
+    const USER_MAX: usize = 50;
+    let _guard = Unloaded::new();
+    load("evq", &format!("user_max={USER_MAX}")).expect("loading evq");
+    let of_root: Vec<_> = (0..USER_MAX + 10).map(|_| open_rw()).collect();
+    let (ready, done) = (Gate::new(), Gate::new());
+    let first = Child::fork(|| {
+        become_user(65534);
+        let (mut files, errno) = as_many_as_possible();
+        assert_eq!((files.len(), errno), (USER_MAX, Errno::EMFILE));
+        files.pop();
+        files.push(open(OFlag::O_RDONLY));
+        // A copy is the same open file.
+        let copy = files[0].try_clone().expect("dup");
+        Child::fork(|| {
+            unshare(CloneFlags::CLONE_NEWUSER).expect("a user namespace");
+            let (more, errno) = as_many_as_possible();
+            assert_eq!((more.len(), errno), (0, Errno::EMFILE));
+        })
+        .success();
+        ready.open();
+        done.wait();
+        drop(copy);
+    });
+    ready.wait();
+    Child::fork(|| {
+        become_user(65533);
+        let (files, errno) = as_many_as_possible();
+        assert_eq!((files.len(), errno), (USER_MAX, Errno::EMFILE));
+    })
+    .success();
+    done.open();
+    first.success();
+    Child::fork(|| {
+        become_user(65534);
+        assert_eq!(as_many_as_possible().0.len(), USER_MAX, "all is given back");
+    })
+    .success();
+    assert_eq!(info(&of_root[0]).subscribers as usize, of_root.len());
 }
 
 /// W2: watching needs the file open for reading; when and how often something

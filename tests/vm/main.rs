@@ -14,12 +14,15 @@ mod support;
 
 mod account;
 mod batch;
+mod bounded;
 mod client;
 mod daemon;
 mod dates;
 mod doctor;
 mod examples;
 mod explain;
+mod fairness;
+mod fanout;
 mod fasync;
 mod fault;
 mod faults;

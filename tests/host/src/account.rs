@@ -52,6 +52,14 @@ pub(crate) fn post_all(ring: &TestRing, writer: &mut Writer, numbers: Range<u64>
     ring.post(writer, events.into_iter())
 }
 
+/// The first event from `next` on that is still there.
+pub(crate) fn first(ring: &TestRing, next: u64) -> Option<Event> {
+    let mut room = [const { MaybeUninit::uninit() }; 1];
+    let mut record = BorrowedBuf::new(&mut room);
+    ring.read(next, 0, &mut record, 1);
+    record.filled().first().map(Event::from_words)
+}
+
 /// An event whose every field follows from `number`, so that a mixture of two is noticed.
 pub(crate) fn event(number: u64) -> Event {
     let mut data = [0; DATA_MAX];

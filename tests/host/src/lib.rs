@@ -13,8 +13,14 @@
 mod atomic;
 #[path = "../../../driver/event.rs"]
 mod event;
+#[path = "../../../driver/filter.rs"]
+mod filter;
 #[path = "../../../driver/ring.rs"]
 mod ring;
+#[path = "../../../driver/roster.rs"]
+mod roster;
+#[path = "../../../driver/walk.rs"]
+mod walk;
 #[path = "../../../driver/glue"]
 mod glue {
     pub(crate) mod borrowed_buf;
@@ -27,8 +33,13 @@ mod buffer;
 mod exhaustive;
 #[cfg(not(miri))]
 mod header;
+#[cfg(not(miri))]
+mod interest;
 // A random sequence takes it a minute.
 #[cfg(not(miri))]
 mod model;
+#[cfg(not(miri))]
+mod moderation;
+mod passing;
 mod threads;
 mod unit;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! One property each, on one thread.
 
-use crate::account::{event, post, post_all, ring_after, Subscriber, TestMemory};
+use crate::account::{event, first, post, post_all, ring_after, Subscriber, TestMemory};
 use crate::atomic::meanwhile;
 use crate::event::{Event, DATA_MAX, EVENT_SIZE};
 use crate::glue::borrowed_buf::BorrowedBuf;
@@ -23,7 +23,7 @@ fn an_empty_ring_has_nothing() {
     assert_eq!(ring.newest(), 0);
     assert_eq!(ring.oldest(0), 1);
     assert!(!ring.has(1));
-    assert!(ring.first(1).is_none());
+    assert!(first(&ring, 1).is_none());
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn overflow_is_told_in_the_next_record() {
     for n in 1..=10 {
         post(&ring, &mut writer, event(n));
     }
-    let first = ring.first(1).expect("there are four");
+    let first = first(&ring, 1).expect("there are four");
     assert_eq!((first.seq, first.lost), (7, 6));
     let mut subscriber = Subscriber::at(1);
     while subscriber.take(&ring) {}
@@ -149,7 +149,7 @@ fn lost_saturates_in_the_record_only() {
     for _ in 0..3 {
         post(&ring, &mut writer, event(0));
     }
-    let got = ring.first(1).unwrap();
+    let got = first(&ring, 1).unwrap();
     assert_eq!((got.seq, got.lost), (seq, u32::MAX));
     let mut cursor = crate::ring::Cursor::at(1);
     cursor.deliver(got.seq);
@@ -184,7 +184,7 @@ fn a_post_stamps_its_own_fields() {
         ..event(1)
     };
     post(&ring, &mut writer, forged);
-    let got = ring.first(1).unwrap();
+    let got = first(&ring, 1).unwrap();
     assert_eq!((got.seq, got.lost, got.reserved), (1, 0, 0));
     assert_eq!(got.time_ns, forged.time_ns);
 }

@@ -6,10 +6,14 @@
 //! The signal is there before the call has done anything, and not handled before
 //! it ends: a tracer sends it where the call begins.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use evq::Match;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::ptrace;
 use nix::sys::signal::{kill, raise, sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
 use nix::sys::wait::{waitpid, WaitStatus};
@@ -102,6 +106,83 @@ fn a_huge_read_ends_with_what_it_has() {
         assert_eq!(second[0].lost, 0);
     });
     assert_eq!(info(&fd).delivered, EVENTS);
+}
+
+/// How many unwanted events a call has to pass in the tests below.
+const UNWANTED: u64 = 3 * SIGNAL_CHECK as u64;
+
+/// A file that has that many events before it which it does not want, and behind
+/// them one that it does; and one to post with.
+fn far_from_what_it_wants() -> (OwnedFd, OwnedFd) {
+    load("evq", "capacity=16384").expect("loading evq");
+    let (fd, poster) = (open_nonblock(), open_rw());
+    try_filter(&fd, &[Match::types(9..=9)]).expect("EVQ_IOC_FILTER");
+    post_numbers(&poster, 0..UNWANTED);
+    post(
+        &poster,
+        &[Event {
+            type_: 9,
+            ..record(99)
+        }],
+    );
+    (fd, poster)
+}
+
+/// Q11, R3: a read that passes unwanted events looks for signals, too.
+#[test]
+fn a_read_of_unwanted_events_ends_with_eintr() {
+    let _guard = Unloaded::new();
+    let (fd, _poster) = far_from_what_it_wants();
+    signalled_in(libc::SYS_read, || {
+        assert_eq!(read(&fd, 4), Err(Errno::EINTR));
+        assert_eq!(handled(), 1);
+        assert_eq!(
+            info(&fd).skipped,
+            SIGNAL_CHECK as u64,
+            "it has been stopped"
+        );
+        assert_eq!(numbers(&read(&fd, 4).expect("the event")), [99]);
+    });
+}
+
+/// Q11: so does a poll.
+#[test]
+fn a_poll_of_unwanted_events_ends_with_eintr() {
+    let _guard = Unloaded::new();
+    let (fd, _poster) = far_from_what_it_wants();
+    signalled_in(libc::SYS_poll, || {
+        let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+        assert_eq!(poll(&mut fds, PollTimeout::ZERO), Err(Errno::EINTR));
+        assert_eq!(handled(), 1);
+        assert_eq!(
+            info(&fd).skipped,
+            SIGNAL_CHECK as u64,
+            "it has been stopped"
+        );
+        assert_eq!(poll(&mut fds, PollTimeout::ZERO), Ok(1));
+    });
+}
+
+/// P2, Q11: an epoll that was interrupted so has its event all the same.
+#[test]
+fn an_interrupted_epoll_reports_the_wanted_event() {
+    let _guard = Unloaded::new();
+    let (fd, _poster) = far_from_what_it_wants();
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).expect("epoll_create1");
+    let edge = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
+    signalled_in(libc::SYS_epoll_ctl, || {
+        epoll.add(&fd, EpollEvent::new(edge, 5)).expect("adding it");
+        assert_eq!(handled(), 1);
+        assert_eq!(
+            info(&fd).skipped,
+            SIGNAL_CHECK as u64,
+            "it has been stopped"
+        );
+        let mut events = [EpollEvent::empty()];
+        let count = epoll.wait(&mut events, EpollTimeout::from(60_000u16));
+        assert_eq!(count, Ok(1), "nobody posts any more");
+        assert_eq!(numbers(&drain(&fd)), [99]);
+    });
 }
 
 /// W1, W3: likewise a write: after its first batch.
