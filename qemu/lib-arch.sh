@@ -32,4 +32,5 @@ case $ARCH in
         QEMU=qemu-system-aarch64 QEMU_PACKAGE=qemu-system-arm
         ;;
 esac
+# shellcheck disable=SC2034 # for who sources this
 readonly HOST_ARCH ARCH KERNEL_ARCH GNU_ARCH RUST_TARGET QEMU QEMU_PACKAGE
