@@ -70,22 +70,38 @@ pub(crate) trait IovIterSourceExt {
 }
 
 impl IovIterSourceExt for IovIterSource<'_> {
+    #[inline(always)]
     fn copy_records<'a>(&mut self, room: &'a mut [MaybeUninit<u8>], record: usize) -> &'a [u8] {
         let mut filled = self.copy_from_iter_raw(room).len();
-        while filled < room.len() {
-            // Up to the end of the record: these bytes are read if all of them can be.
-            let rest = record.saturating_sub(filled.checked_rem(record).unwrap_or(0));
-            let Some(next) = room.get_mut(filled..filled.saturating_add(rest)) else {
-                break;
-            };
-            let copied = self.copy_from_iter_raw(next).len();
-            filled = filled.saturating_add(copied);
-            if copied == 0 || copied < rest {
-                break;
-            }
+        if filled < room.len() {
+            filled = copy_to_the_fault(self, room, filled, record);
         }
         let filled = room.get(..filled).unwrap_or_default();
         // SAFETY: The copies above have initialised these bytes, one after the other.
         unsafe { core::slice::from_raw_parts(filled.as_ptr().cast(), filled.len()) }
     }
+}
+
+/// Goes on behind the `filled` bytes of `room` that a copy has reported before a fault, a record at
+/// a time. Returns how many bytes are filled in the end.
+#[cold]
+fn copy_to_the_fault(
+    src: &mut IovIterSource<'_>,
+    room: &mut [MaybeUninit<u8>],
+    mut filled: usize,
+    record: usize,
+) -> usize {
+    while filled < room.len() {
+        // Up to the end of the record: these bytes are read if all of them can be.
+        let rest = record.saturating_sub(filled.checked_rem(record).unwrap_or(0));
+        let Some(next) = room.get_mut(filled..filled.saturating_add(rest)) else {
+            break;
+        };
+        let copied = src.copy_from_iter_raw(next).len();
+        filled = filled.saturating_add(copied);
+        if copied == 0 || copied < rest {
+            break;
+        }
+    }
+    filled
 }
