@@ -55,6 +55,11 @@ struct Place {
 }
 
 impl Place {
+    /// Whether all sources are open files of one queue.
+    fn is_queue(&self) -> bool {
+        self.device.is_some()
+    }
+
     /// `count` readers, and who posts to them: one queue posts to all, a pipe
     /// to one.
     fn open(&self, count: usize) -> anyhow::Result<(Vec<Queue>, Vec<Queue>)> {

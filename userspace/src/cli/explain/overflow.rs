@@ -26,9 +26,31 @@ pub(super) struct Args {
     #[command(flatten)]
     place: Place,
 
-    /// How many sources to watch.
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = crate::cli::hex::within::<u64, 1, 10_000>)]
-    sources: u64,
+    /// How many sources to watch: 1000 pipes by default, or 16 open files of a
+    /// queue, which is as many as a post signals itself.
+    #[arg(long, value_name = "N", value_parser = crate::cli::hex::within::<u64, 1, 10_000>)]
+    sources: Option<u64>,
+}
+
+/// Pipes by default.
+const PIPES: u64 = 1000;
+
+/// Open files of a queue that a post signals itself. Those beyond are signalled by a
+/// thread of the kernel, once for several posts and after the post has returned.
+const IN_PLACE_MAX: u64 = 16;
+
+impl Args {
+    fn sources(&self) -> anyhow::Result<u64> {
+        match (self.sources, self.place.is_queue()) {
+            (None, true) => Ok(IN_PLACE_MAX),
+            (None, false) => Ok(PIPES),
+            (Some(count), true) if count > IN_PLACE_MAX => bail!(
+                "cannot show {count} files of one queue: a post signals {IN_PLACE_MAX} of them itself, and a \
+                 thread the others later; give --sources {IN_PLACE_MAX} or fewer, or leave --device out"
+            ),
+            (Some(count), _) => Ok(count),
+        }
+    }
 }
 
 /// Makes room for the descriptors: two ends, and the watcher's duplicate.
@@ -50,14 +72,15 @@ fn allow_files(sources: u64) -> anyhow::Result<()> {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let mut steps = Steps::default();
-    allow_files(args.sources)?;
+    let sources = args.sources()?;
+    allow_files(sources)?;
     steps.say(format_args!(
         "{} sources, each with a realtime signal that says which of them has an event. The signals are\n\
          queued, as many as RLIMIT_SIGPENDING lets all processes of a user have (`ulimit -i`).",
-        args.sources
+        sources
     ))?;
     let (default, hard) = getrlimit(Resource::RLIMIT_SIGPENDING)?;
-    let (readers, writers) = args.place.open(usize::try_from(args.sources)?)?;
+    let (readers, writers) = args.place.open(usize::try_from(sources)?)?;
     let mut manager = Manager::new(readers)?;
     manager.read_all()?;
     let rooms = [0, 8].into_iter().filter(|&room| room < default);
