@@ -18,6 +18,7 @@ use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
+use crate::support::calls;
 use crate::support::device::*;
 use crate::support::memory::is_checked;
 use crate::support::modules::{self, Unloaded};
@@ -211,7 +212,7 @@ fn seek_back_to_a_wanted_event_wakes_a_poll() {
         let mut fds = [PollFd::new(polled.as_fd(), PollFlags::POLLIN)];
         poll(&mut fds, PollTimeout::NONE)
     });
-    poller.until_blocked_in(libc::SYS_poll);
+    poller.until_blocked_in(calls::POLL);
     let newest = info(&*fd).posted;
     seek_seq(&*fd, newest - 1);
     assert_eq!(poller.join(), Ok(1));

@@ -150,7 +150,7 @@ fn a_read_of_unwanted_events_ends_with_eintr() {
 fn a_poll_of_unwanted_events_ends_with_eintr() {
     let _guard = Unloaded::new();
     let (fd, _poster) = far_from_what_it_wants();
-    signalled_in(libc::SYS_poll, || {
+    signalled_in(calls::POLL, || {
         let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
         assert_eq!(poll(&mut fds, PollTimeout::ZERO), Err(Errno::EINTR));
         assert_eq!(handled(), 1);
