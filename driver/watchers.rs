@@ -43,6 +43,14 @@ use kernel::{
     },
 };
 
+/// Nobody has asked the thread to wake those who wait together.
+const NO_CROWD: u32 = 0;
+/// A post is about to queue the thread.
+const CROWD: u32 = 1;
+/// The thread has been queued, and has not begun; or it had begun, and the post that asked since is
+/// about to queue it.
+const CROWD_QUEUED: u32 = 2;
+
 /// What is told: the ring, and whether there will be anything more in it.
 #[pin_data]
 pub(crate) struct News {
@@ -50,8 +58,9 @@ pub(crate) struct News {
     wait: WaitQueue,
     #[pin]
     fasync: FasyncList,
-    /// Whether too many wait together for a post to wake them.
-    crowd: Atomic<bool>,
+    /// Whether too many wait together for a post to wake them: [`NO_CROWD`], [`CROWD`] or
+    /// [`CROWD_QUEUED`].
+    crowd: Atomic<u32>,
     ring: SharedRing,
     #[pin]
     moderator: Moderator,
@@ -123,6 +132,13 @@ impl News {
             (mask::IN, Band::In)
         };
         let mut all = true;
+        if woken && in_place && self.crowd.load(Relaxed) == CROWD_QUEUED {
+            // The thread has not begun its next walk, and so will wake all of them. It takes the
+            // request with a full barrier, and one stands before this load: the waiters that it
+            // wakes see what was posted. A post that took the lock of the wait queue here would
+            // wait for each step of the walk under way.
+            woken = false;
+        }
         if woken {
             if in_place {
                 all = wait.wake_few(events, in_place_max().max(1));
@@ -158,7 +174,7 @@ impl News {
 impl Task for News {
     /// Tells those that want fewer wake-ups.
     fn run(work: &DelayedWork<Self>) {
-        if work.crowd.xchg(false, Full) {
+        if work.crowd.xchg(NO_CROWD, Full) != NO_CROWD {
             work.wake_crowd();
         }
         let back_ns = work.moderator.run(&work.ring, work.retired(), |selection| {
@@ -195,7 +211,7 @@ impl Watchers {
             news <- DelayedWork::new(name, try_pin_init!(News {
                 wait <- WaitQueue::new(c"evq", static_lock_class!()),
                 fasync <- FasyncList::new(),
-                crowd: Atomic::new(false),
+                crowd: Atomic::new(NO_CROWD),
                 ring,
                 moderator <- Moderator::new(),
                 retired: Atomic::new(false),
@@ -239,8 +255,11 @@ impl Watchers {
     fn tell_in_place(&self) {
         let news = &*self.news;
         if !news.tell(&news.wait, &news.fasync, true) {
-            news.crowd.store(true, Relaxed);
+            news.crowd.store(CROWD, Relaxed);
             self.news.queue_now();
+            // From here on the thread comes whatever becomes of this caller. If it has come
+            // already, there is nothing to note.
+            let _ = news.crowd.cmpxchg(CROWD, CROWD_QUEUED, Full);
         }
     }
 
